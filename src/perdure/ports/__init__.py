@@ -1,0 +1,1 @@
+"""Promises: what an engine and the environment must keep. Protocols over the vocabulary."""

@@ -1,0 +1,1 @@
+"""Values and words: what every other layer speaks in. No I/O, no clock, no async."""

@@ -1,0 +1,183 @@
+"""Every error Perdure raises, and whose fault it is.
+
+::
+
+    PerdureError                       catch-all; never raised itself
+      ConcurrencyError                 someone else wrote first; load again and retry
+        WrongVersion                   entity, expected, actual
+        ConditionFailed                an event matches the criteria after the position
+        RecordMoved                    a record is at another revision
+        HappenedEarlier                the entity has an event that happened later
+      EventIdTaken                     an id is stored with other content; nothing was written
+      NotFound
+        ContextNotFound, EventNotFound, ModelNotFound
+      Rejected                         the domain said no; carries its reason
+      InvalidInput                     the caller's fault; says where
+        InvalidId, InvalidName, InvalidData
+        LimitExceeded                  too big, too deep, too many
+      Parked                           a key stands still behind an event that keeps failing
+      NotCaughtUp                      the models have not reached the position in time
+      EngineError                      the store failed
+        Unavailable                    nothing was written; may work later
+          StorageFull                  no room; nothing was written
+        OutcomeUnknown                 written or not: ask again under the same id
+        Corrupt                        stored data contradicts itself; it is not served
+      ConfigurationError               wrong before anything ran
+        DefinitionError                a function or a declaration that cannot work; names it
+
+Messages say what, where and what to do. Status codes live in ``transports.problems`` alone.
+"""
+
+
+class PerdureError(Exception):
+    """Base of every error Perdure raises on purpose."""
+
+
+class ConcurrencyError(PerdureError):
+    """Someone else wrote first. Nothing was written; load again and retry."""
+
+
+class WrongVersion(ConcurrencyError):
+    """An entity is not at the version the caller expected."""
+
+    def __init__(self, entity: str, expected: int, actual: int) -> None:
+        super().__init__(f"entity {entity} is at version {actual}, not {expected}")
+        self.entity, self.expected, self.actual = entity, expected, actual
+
+
+class ConditionFailed(ConcurrencyError):
+    """An event that matches the criteria exists after the position."""
+
+    def __init__(self, after: int, position: int) -> None:
+        super().__init__(f"an event at position {position} matches the condition after {after}")
+        self.after, self.position = after, position
+
+
+class RecordMoved(ConcurrencyError):
+    """A record is not at the revision the caller expected."""
+
+    def __init__(self, kind: str, key: str, expected: int, actual: int) -> None:
+        super().__init__(f"{kind} {key!r} is at revision {actual}, not {expected}")
+        self.kind, self.key, self.expected, self.actual = kind, key, expected, actual
+
+
+class HappenedEarlier(ConcurrencyError):
+    """An entity already has an event that happened at or after the given time."""
+
+    def __init__(self, entity: str, ticks: int, actual: int) -> None:
+        super().__init__(f"entity {entity} has an event at tick {actual}, not before {ticks}")
+        self.entity, self.ticks, self.actual = entity, ticks, actual
+
+
+class EventIdTaken(PerdureError):
+    """Event ids are stored already, with other content. Nothing was written."""
+
+    def __init__(self, ids: list[str], indices: list[int]) -> None:
+        super().__init__(
+            f"{', '.join(ids)} stored already with other content; an event never changes: "
+            "use a new event id"
+        )
+        self.ids, self.indices = ids, indices
+
+
+class NotFound(PerdureError):
+    """What was asked for does not exist."""
+
+
+class ContextNotFound(NotFound):
+    """No such context in this application."""
+
+
+class EventNotFound(NotFound):
+    """No event is stored under this id."""
+
+
+class ModelNotFound(NotFound):
+    """No declared domain keeps a model under this name."""
+
+
+class Rejected(PerdureError):
+    """The domain said no. Raised by a user's function with the reason; nothing was written."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class InvalidInput(PerdureError):
+    """Malformed input: the caller's fault. Nothing was written.
+
+    ``where`` is a JSON pointer into the body, or the name of the parameter; empty when it is the
+    whole of it.
+    """
+
+    def __init__(self, message: str, where: str = "") -> None:
+        super().__init__(message)
+        self.where = where
+
+
+class InvalidId(InvalidInput):
+    """Not a UUID, or not of the kind that is due here."""
+
+
+class InvalidName(InvalidInput):
+    """Not a name of a context, a domain, a type or a tag."""
+
+
+class InvalidData(InvalidInput):
+    """A payload that does not fit its declared type."""
+
+
+class LimitExceeded(InvalidInput):
+    """Bigger, deeper or more than is taken in."""
+
+
+class Parked(PerdureError):
+    """The key stands still behind an event that keeps failing; its model would be stale."""
+
+    def __init__(self, reactor: str, key: str, position: int, cause: str) -> None:
+        super().__init__(
+            f"{reactor} {key!r} is parked at position {position}: {cause}. "
+            "Mend the function, then release or discard the event"
+        )
+        self.reactor, self.key, self.position, self.cause = reactor, key, position, cause
+
+
+class NotCaughtUp(PerdureError):
+    """The models have not reached the position that the reader asked for, in the time it gave."""
+
+    def __init__(self, reactor: str, wanted: int, reached: int) -> None:
+        super().__init__(f"{reactor} is at position {reached}, not yet at {wanted}; ask again")
+        self.reactor, self.wanted, self.reached = reactor, wanted, reached
+
+
+class EngineError(PerdureError):
+    """The store failed."""
+
+
+class Unavailable(EngineError):
+    """The store cannot do this now. Nothing was written; it may work later."""
+
+
+class StorageFull(Unavailable):
+    """No room is left for the write. Nothing was written; reads go on."""
+
+
+class OutcomeUnknown(EngineError):
+    """The write may or may not be stored. Ask again under the same ids before anything else."""
+
+
+class Corrupt(EngineError):
+    """Stored data contradicts its checksum. It is not served; the rest stays readable."""
+
+    def __init__(self, message: str, position: int = 0) -> None:
+        super().__init__(message)
+        self.position = position
+
+
+class ConfigurationError(PerdureError):
+    """Something was wrong before anything ran."""
+
+
+class DefinitionError(ConfigurationError):
+    """A declaration or a function that cannot work. The message names it."""

@@ -1,0 +1,80 @@
+"""Events before and after they are stored.
+
+``NewEvent`` is what somebody says happened; ``RecordedEvent`` is the same fact with its place in the
+log. ``data`` is the payload as one line of strict JSON (an object), already checked; ``metadata`` is
+JSON too, or empty. Engines store these bytes and never look inside.
+"""
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from perdure.vocabulary.ids import event_ticks, moment_of
+
+
+class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """A fact to be recorded: ``type`` happened to ``entity``, under ``id``."""
+
+    type: str
+    entity: bytes
+    id: bytes
+    data: bytes
+    domain: str | None = None
+    tags: tuple[str, ...] = ()
+    metadata: bytes = b""
+
+    @property
+    def ticks(self) -> int:
+        """When it happened, in ticks: the time in its id."""
+        return event_ticks(self.id)
+
+
+class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """A fact as it stands in the log.
+
+    ``position`` is its place in the context, ``version`` its place in the entity (1 for the first),
+    ``ticks`` when it happened, ``recorded_at`` when it was stored (microseconds since 1970).
+    """
+
+    position: int
+    version: int
+    ticks: int
+    recorded_at: int
+    type: str
+    entity: bytes
+    id: bytes
+    data: bytes
+    domain: str | None = None
+    tags: tuple[str, ...] = ()
+    metadata: bytes = b""
+
+    @property
+    def event_id(self) -> UUID:
+        """The id as a ``UUID``."""
+        return UUID(bytes=self.id)
+
+    @property
+    def entity_id(self) -> UUID:
+        """The entity as a ``UUID``."""
+        return UUID(bytes=self.entity)
+
+    @property
+    def happened_at(self) -> datetime:
+        """When it happened, in UTC."""
+        return moment_of(self.ticks)
+
+    @property
+    def happened(self) -> tuple[int, bytes]:
+        """Its place in the order of happening: ``(ticks, id bytes)``."""
+        return self.ticks, self.id
+
+
+class Metadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who and why: written beside the payload, never inside it."""
+
+    principal: str | None = None
+    correlation_id: str | None = None
+    causation_id: str | None = None
+    command_id: str | None = None
+    traceparent: str | None = None
