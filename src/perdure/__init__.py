@@ -1,0 +1,53 @@
+"""Perdure: an event store and a reactive domain-driven-design framework.
+
+A user writes plain functions over plain values; ``Context`` collects them, ``open`` runs them.
+"""
+
+from perdure.core.context import Context as Context
+from perdure.core.service import ModelRef as ModelRef
+from perdure.core.service import Service as Service
+from perdure.core.system import CaughtUp as CaughtUp
+from perdure.core.system import KeyParked as KeyParked
+from perdure.core.system import KeyReleased as KeyReleased
+from perdure.core.system import ServerStarted as ServerStarted
+from perdure.core.system import ServerStopping as ServerStopping
+from perdure.opening import open as open
+from perdure.runtime.app import App as App
+from perdure.runtime.config import Settings as Settings
+from perdure.vocabulary.commits import Committed as Committed
+from perdure.vocabulary.commits import EntityAt as EntityAt
+from perdure.vocabulary.commits import NothingAfter as NothingAfter
+from perdure.vocabulary.commits import Receipt as Receipt
+from perdure.vocabulary.criteria import Criteria as Criteria
+from perdure.vocabulary.errors import ConcurrencyError as ConcurrencyError
+from perdure.vocabulary.errors import ConditionFailed as ConditionFailed
+from perdure.vocabulary.errors import ConfigurationError as ConfigurationError
+from perdure.vocabulary.errors import ContextNotFound as ContextNotFound
+from perdure.vocabulary.errors import Corrupt as Corrupt
+from perdure.vocabulary.errors import DefinitionError as DefinitionError
+from perdure.vocabulary.errors import EngineError as EngineError
+from perdure.vocabulary.errors import EventIdTaken as EventIdTaken
+from perdure.vocabulary.errors import EventNotFound as EventNotFound
+from perdure.vocabulary.errors import InvalidData as InvalidData
+from perdure.vocabulary.errors import InvalidId as InvalidId
+from perdure.vocabulary.errors import InvalidInput as InvalidInput
+from perdure.vocabulary.errors import InvalidName as InvalidName
+from perdure.vocabulary.errors import LimitExceeded as LimitExceeded
+from perdure.vocabulary.errors import ModelNotFound as ModelNotFound
+from perdure.vocabulary.errors import NotCaughtUp as NotCaughtUp
+from perdure.vocabulary.errors import NotFound as NotFound
+from perdure.vocabulary.errors import OutcomeUnknown as OutcomeUnknown
+from perdure.vocabulary.errors import Parked as Parked
+from perdure.vocabulary.errors import PerdureError as PerdureError
+from perdure.vocabulary.errors import Rejected as Rejected
+from perdure.vocabulary.errors import StorageFull as StorageFull
+from perdure.vocabulary.errors import Unavailable as Unavailable
+from perdure.vocabulary.errors import WrongVersion as WrongVersion
+from perdure.vocabulary.events import NewEvent as NewEvent
+from perdure.vocabulary.events import RecordedEvent as RecordedEvent
+from perdure.vocabulary.ids import entity_named as entity_named
+from perdure.vocabulary.messages import Emit as Emit
+from perdure.vocabulary.messages import Envelope as Envelope
+
+__version__ = "0.1.0"
+__all__ = sorted(name for name in dir() if name[0].isupper() or name in {"entity_named", "open"})

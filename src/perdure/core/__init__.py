@@ -1,0 +1,1 @@
+"""Decisions: pure, synchronous functions over the vocabulary. No store, no clock, no chance."""

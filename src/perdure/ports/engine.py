@@ -7,14 +7,14 @@ sentences written here.
 
 from collections.abc import AsyncIterator, Sequence
 from enum import StrEnum
-from typing import Literal, Protocol
-
-import msgspec
+from typing import Protocol
 
 from perdure.vocabulary.commits import Commit, Intent, Record, Verdict
-from perdure.vocabulary.criteria import EVERYTHING, Criteria
+from perdure.vocabulary.criteria import Criteria
 from perdure.vocabulary.errors import Corrupt
 from perdure.vocabulary.events import RecordedEvent
+from perdure.vocabulary.reading import Read as Read
+from perdure.vocabulary.reading import Size as Size
 
 
 class Capability(StrEnum):
@@ -23,32 +23,6 @@ class Capability(StrEnum):
     DURABLE = "durable"  #: a commit survives kill -9 and power loss
     SHARED = "shared"  #: several processes may open the same store
     STATEMENTS = "statements"  #: a commit may carry SQL on the user's own tables
-
-
-class Read(msgspec.Struct, frozen=True, kw_only=True):
-    """Which events, in which order, from where.
-
-    ``after`` (exclusive) and ``upto`` (inclusive) bound positions in either order. ``following`` is an
-    event id: reading by happened starts behind it, in the direction of reading. A page by happened is
-    stable when ``upto`` pins it.
-    """
-
-    criteria: Criteria = EVERYTHING
-    order: Literal["recorded", "happened"] = "recorded"
-    backwards: bool = False
-    after: int = 0
-    upto: int | None = None
-    following: bytes | None = None
-    limit: int | None = None
-
-
-class Size(msgspec.Struct, frozen=True):
-    """How much a log holds."""
-
-    events: int
-    entities: int
-    domains: int
-    bytes: int
 
 
 class Log(Protocol):

@@ -14,12 +14,15 @@ from perdure.vocabulary.ids import event_ticks, moment_of
 
 
 class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """A fact to be recorded: ``type`` happened to ``entity``, under ``id``."""
+    """A fact to be recorded: ``type`` happened to ``entity``, under ``id``.
+
+    An empty ``id`` asks the runtime to make one; an engine never sees it empty.
+    """
 
     type: str
     entity: bytes
-    id: bytes
     data: bytes
+    id: bytes = b""
     domain: str | None = None
     tags: tuple[str, ...] = ()
     metadata: bytes = b""

@@ -1,0 +1,84 @@
+"""Between a user's classes and the JSON that is stored.
+
+Any of ``msgspec.Struct``, dataclass, attrs class and pydantic model, mixed and nested. Reading is strict
+about types and tolerant about fields that were added later. ``Decimal`` is written as a JSON number,
+digit by digit.
+"""
+
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from perdure.vocabulary.errors import InvalidData
+from perdure.vocabulary.jsontext import write_object
+
+T = TypeVar("T")
+
+_PLACE = re.compile(r" - at `(?:key in )?\$([^`]*)`$")
+_SCALARS = (Decimal,)
+_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
+
+
+class Codec(Generic[T]):
+    """Reads and writes the values of one class."""
+
+    def __init__(self, cls: type[T]) -> None:
+        self.cls = cls
+        self._decoder = msgspec.json.Decoder(cls, dec_hook=_read_foreign)
+        self._encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=_write_foreign)
+
+    def decode(self, data: bytes) -> T:
+        """Read a value. Raises ``InvalidData`` with the JSON pointer of the fault."""
+        try:
+            return self._decoder.decode(data)
+        except (msgspec.ValidationError, ValueError, TypeError) as fault:
+            message, where = _explain(fault)
+            raise InvalidData(f"{message} at {where or 'the top'}", where) from fault
+
+    def encode(self, value: T) -> bytes:
+        """Write a value. Raises ``InvalidData`` for what JSON cannot say, such as NaN."""
+        data = self._encoder.encode(value)
+        if b"null" in data:  # the encoder writes NaN as null; the strict way raises
+            write_object({"": to_plain(value)})
+        return data
+
+    def encode_strictly(self, value: T) -> bytes:
+        """Write a payload under all the rules of stored JSON. Raises ``InvalidData``."""
+        plain = to_plain(value)
+        if not isinstance(plain, dict):
+            raise InvalidData(f"{self.cls.__name__} is not written as a JSON object")
+        return write_object(plain)
+
+
+def to_plain(value: Any) -> Any:
+    """Turn a value into dictionaries, lists and scalars; ``Decimal`` stays for the writer."""
+    return msgspec.to_builtins(value, builtin_types=_SCALARS, enc_hook=_write_foreign)
+
+
+def _write_foreign(value: Any) -> Any:
+    """Write what msgspec does not know: pydantic models."""
+    dump: Callable[..., Any] | None = getattr(value, "model_dump", None)
+    if dump is None:
+        raise NotImplementedError(f"{type(value).__name__} cannot be written as JSON")
+    return dump(mode="python")
+
+
+def _read_foreign(cls: type[Any], plain: Any) -> Any:
+    """Read what msgspec does not know: pydantic models."""
+    validate: Callable[..., Any] | None = getattr(cls, "model_validate", None)
+    if validate is None:
+        raise NotImplementedError(f"{cls.__name__} cannot be read from JSON")
+    return validate(plain)
+
+
+def _explain(fault: Exception) -> tuple[str, str]:
+    """Split a fault into what is wrong and the JSON pointer to it."""
+    text = str(fault)
+    place = _PLACE.search(text)
+    if place is None:
+        return text, ""
+    steps = (name or index for name, index in _STEP.findall(place.group(1)))
+    return text[: place.start()], "".join(f"/{step}" for step in steps)

@@ -1,0 +1,161 @@
+"""A context read whole and checked, ready to run.
+
+``define`` turns what a user declared into lookup tables: types by wire name, reactions by type. All that
+a type checker cannot see is checked here, at open, and named.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, get_type_hints
+
+import msgspec
+
+from perdure.core.codec import Codec
+from perdure.core.context import Context, EventType
+from perdure.core.reactions import Models, Reaction, read_reaction
+from perdure.core.service import Service
+from perdure.core.system import SYSTEM_EVENTS
+from perdure.vocabulary.criteria import Criteria
+from perdure.vocabulary.errors import DefinitionError, InvalidData
+from perdure.vocabulary.events import RecordedEvent
+from perdure.vocabulary.ids import id_text
+from perdure.vocabulary.jsontext import read_object
+
+Keying = Literal["entity", "single", "field"]
+
+
+class Reactor(msgspec.Struct, frozen=True):
+    """A service ready to run: what it selects, how it finds a key, and what it does with it."""
+
+    name: str
+    domains: tuple[str, ...]
+    codecs: tuple[Codec[Any], ...]
+    initial: Models
+    keying: Keying
+    by: Callable[[Any], object] | None
+    order: Literal["happened", "recorded"]
+    criteria: Criteria
+    reactions: Mapping[str, Reaction]
+    payloads: Mapping[str, EventType]
+    emit_history: bool
+
+    def read(self, event: RecordedEvent) -> Any:
+        """Read an event's payload: the declared class, or a dictionary. Raises ``InvalidData``."""
+        declared = self.payloads.get(event.type)
+        return declared.codec.decode(event.data) if declared else read_object(event.data)[0]
+
+    def key_of(self, event: RecordedEvent, payload: Any) -> str:
+        """Say which model the event belongs to. Raises ``InvalidData`` when it cannot be told."""
+        if self.keying == "entity":
+            return id_text(event.entity)
+        if self.by is None:
+            return ""
+        key = self.by(payload)
+        text = key if isinstance(key, str) else "" if key is None else str(key)
+        if not 0 < len(text) <= 512:
+            raise InvalidData(f"{self.name}: the key of {event.type} has {len(text)} characters")
+        return text
+
+
+class Definition(msgspec.Struct, frozen=True):
+    """A whole context, ready to run."""
+
+    name: str
+    strict: bool
+    event_types: Mapping[str, EventType]
+    by_class: Mapping[type[Any], EventType]
+    reactors: Mapping[str, Reactor]
+    models: Mapping[str, tuple[Reactor, int]]
+
+
+def define(context: Context) -> Definition:
+    """Read a context whole. Raises ``DefinitionError`` naming the first thing that cannot work."""
+    types = {**SYSTEM_EVENTS, **context.event_types}
+    by_class = {declared.cls: declared for declared in types.values()}
+    reactors: dict[str, Reactor] = {}
+    models: dict[str, tuple[Reactor, int]] = {}
+    for service in context.services.values():
+        reactor = _reactor(service, types, by_class)
+        reactors[service.name] = reactor
+        for place, domain in enumerate(reactor.domains):
+            if domain in models:
+                raise DefinitionError(f"{context.name}: two models are named {domain!r}")
+            models[domain] = (reactor, place)
+    return Definition(context.name, context.strict, types, by_class, reactors, models)
+
+
+def _reactor(
+    service: Service[Any], types: Mapping[str, EventType], by_class: Mapping[type[Any], EventType]
+) -> Reactor:
+    owner = f"{service.context}.{service.name}"
+    models = tuple(service.models.values())
+    reactions: dict[str, Reaction] = {}
+    for function, names in service.reactions:
+        reaction = read_reaction(function, models, owner, by_name=bool(names))
+        for name in names or _names(reaction, by_class):
+            if name in reactions:
+                raise DefinitionError(
+                    f"{reaction.label}: {name!r} is taken by {reactions[name].label} already"
+                )
+            reactions[name] = reaction
+    if not reactions:
+        raise DefinitionError(
+            f"{owner} reacts to nothing; add a function with {service.name}.react"
+        )
+    payloads = {
+        name: types[name]
+        for name, reaction in reactions.items()
+        if name in types and reaction.classes
+    }
+    return Reactor(
+        name=service.name,
+        domains=tuple(service.models),
+        codecs=tuple(_codec(model, owner) for model in models),
+        initial=tuple(_initial(model, owner) for model in models),
+        keying="single" if service.single else "entity" if service.by is None else "field",
+        by=_key_reader(service, payloads.values(), owner),
+        order=service.order,
+        criteria=Criteria(types=tuple(sorted(reactions)), domains=service.domains),
+        reactions=reactions,
+        payloads=payloads,
+        emit_history=service.emit_history,
+    )
+
+
+def _names(reaction: Reaction, by_class: Mapping[type[Any], EventType]) -> Sequence[str]:
+    for cls in reaction.classes:
+        if cls not in by_class:
+            raise DefinitionError(
+                f"{reaction.label}: {cls.__name__} is not an event of this context; declare it"
+            )
+    return [by_class[cls].name for cls in reaction.classes]
+
+
+def _codec(model: type[Any], owner: str) -> Codec[Any]:
+    try:
+        return Codec(model)
+    except TypeError as fault:
+        raise DefinitionError(f"{owner}: {model.__name__} cannot be stored: {fault}") from fault
+
+
+def _initial(model: type[Any], owner: str) -> Any:
+    try:
+        return model()
+    except TypeError as fault:
+        raise DefinitionError(
+            f"{owner}: {model.__name__}() is the initial model, but: {fault}"
+        ) from fault
+
+
+def _key_reader(service: Service[Any], payloads: Any, owner: str) -> Callable[[Any], object] | None:
+    by = service.by
+    if by is None or callable(by):
+        return by
+    for declared in payloads:
+        if by not in get_type_hints(declared.cls):
+            raise DefinitionError(f"{owner}: by={by!r} is not a field of {declared.cls.__name__}")
+    name = by
+
+    def read(payload: Any) -> object:
+        return payload.get(name) if isinstance(payload, dict) else getattr(payload, name)
+
+    return read

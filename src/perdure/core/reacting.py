@@ -1,0 +1,201 @@
+"""Reacting to a batch of recorded events: which key each belongs to, and what is written afterwards.
+
+Everything a reactor keeps is named here, in ``RecordNames``: checkpoint, models, kept states, ledger,
+parked keys and lease.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from perdure.core.definition import Definition, Reactor
+from perdure.core.folding import Given
+from perdure.core.reactions import Delivery
+from perdure.vocabulary.commits import Intent
+from perdure.vocabulary.errors import InvalidData
+from perdure.vocabulary.events import Metadata, NewEvent, RecordedEvent
+from perdure.vocabulary.ids import emitted_id, entity_id, id_text
+from perdure.vocabulary.messages import Emit
+from perdure.vocabulary.names import check_name, check_tag
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """How far a reactor's slot has come.
+
+    ``live_from`` is the head when the reactor was first seen: it gives out nothing for events up to
+    there. ``generation`` counts its rebuilds. ``degraded``: an event could not be read.
+    """
+
+    position: int = 0
+    live_from: int = 0
+    generation: int = 1
+    degraded: bool = False
+
+
+class ParkedKey(msgspec.Struct, frozen=True):
+    """A key that stands still: ``position`` fails, and nothing from ``since`` on is folded.
+
+    ``source``: an event of this *entity* could not be read, so its events wait, whatever their key.
+    """
+
+    key: str
+    since: int
+    position: int
+    event_id: str
+    cause: str
+    traceback: str
+    attempts: int
+    source: bool = False
+
+
+class Unreadable(msgspec.Struct, frozen=True):
+    """An event whose payload or key could not be read."""
+
+    event: RecordedEvent
+    failure: Exception
+
+
+class Routed(msgspec.Struct, frozen=True):
+    """A batch sorted out: deliveries by key, and the events that could not be read."""
+
+    by_key: dict[str, list[Delivery]]
+    unreadable: list[Unreadable]
+
+
+class RecordNames(msgspec.Struct, frozen=True):
+    """The record kinds and keys of one reactor's slot."""
+
+    reactor: str
+    slot: int = 0
+
+    @property
+    def slot_key(self) -> str:
+        """The key of the checkpoint and of the lease."""
+        return f"{self.reactor}/{self.slot}"
+
+    def model(self, generation: int, key: str) -> str:
+        """The key of a model; with an empty key, the prefix of them all."""
+        return f"{self.reactor}/{generation}/{key}"
+
+    def kept(self, generation: int, key: str, slot: int) -> str:
+        """The key of one kept state of a model."""
+        return f"{self.reactor}/{generation}/{slot:02}/{key}"
+
+    def ledger(self, generation: int, key: str, event: RecordedEvent | None = None) -> str:
+        """The key of a ledger entry; without an event, the prefix of the model key's entries."""
+        place = "" if event is None else f"{event.ticks:016x}{event.id.hex()}"
+        return f"{self.reactor}/{generation}/{key}/{place}"
+
+    def of_generation(self, generation: int) -> tuple[tuple[str, str], ...]:
+        """Give the kind and the prefix of all records of one generation's models."""
+        prefix = f"{self.reactor}/{generation}/"
+        return ("model", prefix), ("kept", prefix), ("ledger", prefix)
+
+    def parked(self, key: str, *, source: bool = False) -> str:
+        """The key of a parked key's record; with an empty key, the prefix of them all."""
+        return f"{self.reactor}/{'source' if source else 'key'}/{key}"
+
+
+def route(
+    reactor: Reactor,
+    events: Iterable[RecordedEvent],
+    waiting: Mapping[str, ParkedKey],
+    *,
+    live_from: int,
+) -> Routed:
+    """Read each event and find its key. Events of waiting sources are left out: they queue."""
+    by_key: dict[str, list[Delivery]] = {}
+    unreadable: list[Unreadable] = []
+    blocked = set(waiting)
+    read, key_of, gives_history = reactor.read, reactor.key_of, reactor.emit_history
+    for event in events:
+        if blocked and id_text(event.entity) in blocked:
+            continue
+        try:
+            payload = read(event)
+            key = key_of(event, payload)
+        except Exception as failure:
+            unreadable.append(Unreadable(event, failure))
+            blocked.add(id_text(event.entity))
+            continue
+        delivery = Delivery(event, payload, gives_history or event.position > live_from)
+        by_key.setdefault(key, []).append(delivery)
+    return Routed(by_key, unreadable)
+
+
+def history(reactor: Reactor, events: Iterable[RecordedEvent]) -> list[Delivery]:
+    """Make deliveries of events that were processed before: they give out nothing again."""
+    return [Delivery(event, reactor.read(event), fresh=False) for event in events]
+
+
+def emissions(
+    definitions: Mapping[str, Definition],
+    context: str,
+    reactor: Reactor,
+    key: str,
+    given: Sequence[Given],
+) -> list[Intent]:
+    """Freeze what was given out as intents to record events.
+
+    Raises ``InvalidData`` for an output that is not an event of the context it goes to.
+    """
+    intents: list[Intent] = []
+    for one in given:
+        for index, output in enumerate(one.outputs):
+            emit = output if isinstance(output, Emit) else Emit(event=output)
+            target = emit.context or context
+            event = _emitted(definitions, target, reactor, key, one.cause, index, emit)
+            intents.append(
+                Intent(
+                    id=event.id,
+                    kind="emit",
+                    target=target,
+                    ordering=key,
+                    payload=msgspec.msgpack.encode(event),
+                )
+            )
+    return intents
+
+
+def _emitted(
+    definitions: Mapping[str, Definition],
+    target: str,
+    reactor: Reactor,
+    key: str,
+    cause: RecordedEvent,
+    index: int,
+    emit: Emit,
+) -> NewEvent:
+    declared = definitions[target].by_class.get(type(emit.event)) if target in definitions else None
+    if declared is None:
+        raise InvalidData(
+            f"{reactor.name} gave out {type(emit.event).__name__}, "
+            f"which is not an event of a context {target!r} in this application"
+        )
+    return NewEvent(
+        type=declared.name,
+        entity=cause.entity if emit.entity is None else entity_id(emit.entity),
+        id=emitted_id(reactor.name, key, cause.id, index),
+        data=declared.codec.encode_strictly(emit.event),
+        domain=None if emit.domain is None else check_name(emit.domain, "domain"),
+        tags=tuple(check_tag(tag) for tag in emit.tags),
+        metadata=caused_by(cause),
+    )
+
+
+def caused_by(cause: RecordedEvent) -> bytes:
+    """Make the metadata of an event that another one caused: one correlation runs through."""
+    text = id_text(cause.id)
+    known = msgspec.json.decode(cause.metadata, type=Metadata) if cause.metadata else Metadata()
+    return msgspec.json.encode(
+        Metadata(
+            correlation_id=known.correlation_id or text,
+            causation_id=text,
+            traceparent=known.traceparent,
+        )
+    )
+
+
+def read_emitted(intent: Intent) -> NewEvent:
+    """Read the event out of an intent to record it."""
+    return msgspec.msgpack.decode(intent.payload, type=NewEvent)

@@ -1,0 +1,187 @@
+"""Routing by annotation: which events a reaction takes, and how it is called.
+
+Read once, at open. What is wrong is a ``DefinitionError`` that names the function.
+"""
+
+import inspect
+import types
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Union, get_args, get_origin, get_type_hints
+from uuid import UUID
+
+import msgspec
+
+from perdure.vocabulary.errors import DefinitionError
+from perdure.vocabulary.events import RecordedEvent
+from perdure.vocabulary.messages import Envelope
+
+Models = tuple[Any, ...]
+
+
+class Delivery(msgspec.Struct, frozen=True, gc=False):
+    """One event on its way to a reaction, with its payload read; ``fresh``: its first processing."""
+
+    event: RecordedEvent
+    payload: Any
+    fresh: bool
+
+
+#: What a reaction may ask for by name.
+BY_NAME: Mapping[str, Callable[[RecordedEvent, str], object]] = {
+    "at": lambda event, key: event.happened_at,
+    "entity": lambda event, key: event.entity_id,
+    "event_id": lambda event, key: event.event_id,
+    "position": lambda event, key: event.position,
+    "key": lambda event, key: key,
+}
+_ITS_TYPE = {"at": datetime, "entity": UUID, "event_id": UUID, "position": int, "key": str}
+
+
+class Reaction(msgspec.Struct, frozen=True):
+    """A user's function with what its signature says.
+
+    ``models`` are the places of the models it takes among those of the service; ``wants`` the names it
+    asks for; ``enveloped`` and ``batched`` how it takes its events.
+    """
+
+    function: Callable[..., Any]
+    label: str
+    classes: tuple[type[Any], ...]
+    models: tuple[int, ...]
+    wants: tuple[str, ...]
+    enveloped: bool
+    batched: bool
+
+    def call(
+        self, models: Models, run: Sequence[Delivery], key: str
+    ) -> tuple[Models, Sequence[Any]]:
+        """Run the function on a run of events (of one event, unless it takes batches)."""
+        taken = [models[i] for i in self.models]
+        last = run[-1]
+        if self.enveloped:
+            events = [_envelope(delivery) for delivery in run]
+        else:
+            events = [delivery.payload for delivery in run]
+        given = {name: BY_NAME[name](last.event, key) for name in self.wants}
+        answer = self.function(*taken, events if self.batched else events[0], **given)
+        return self._take(models, answer)
+
+    def _take(self, models: Models, answer: Any) -> tuple[Models, Sequence[Any]]:
+        """Read what came back: the models in the order they were taken, then what is given out."""
+        count = len(self.models)
+        first = models[self.models[0]]
+        outputs: Sequence[Any] = ()
+        if count == 1 and isinstance(answer, type(first)):
+            fresh: Sequence[Any] = (answer,)
+        elif isinstance(answer, tuple) and len(answer) in (count, count + 1):
+            fresh = answer[:count]
+            outputs = answer[count] if len(answer) > count else ()
+        else:
+            raise TypeError(
+                f"{self.label} gave {type(answer).__name__}, not {type(first).__name__}"
+            )
+        for place, model in zip(self.models, fresh, strict=True):
+            if not isinstance(model, type(models[place])):
+                wanted = type(models[place]).__name__
+                raise TypeError(f"{self.label} gave {type(model).__name__}, not {wanted}")
+        if not isinstance(outputs, list | tuple):
+            raise TypeError(f"{self.label} gave out {type(outputs).__name__}, not a list")
+        if count == len(models) == 1:
+            return tuple(fresh), outputs
+        after = list(models)
+        for place, model in zip(self.models, fresh, strict=True):
+            after[place] = model
+        return tuple(after), outputs
+
+
+def read_reaction(
+    function: Callable[..., Any], models: Sequence[type[Any]], owner: str, *, by_name: bool
+) -> Reaction:
+    """Read a function's signature. ``by_name``: its events were named, not annotated."""
+    label = f"{owner}: {getattr(function, '__qualname__', repr(function))}"
+    hints = _hints(function, label)
+    positional, wants = _parameters(function, label)
+    *taken, event = positional
+    places = tuple(_place(name, hints, models, label) for name in taken)
+    if len(set(places)) != len(places):
+        raise DefinitionError(f"{label} takes the same model twice")
+    for name in wants:
+        _check_wanted(name, hints, label)
+    if by_name:
+        return Reaction(function, label, (), places, wants, enveloped=False, batched=False)
+    if event not in hints:
+        raise DefinitionError(f"{label}: annotate {event!r} with the event it takes")
+    classes, enveloped, batched = _read_event(hints[event], label)
+    return Reaction(function, label, classes, places, wants, enveloped, batched)
+
+
+def _hints(function: Callable[..., Any], label: str) -> dict[str, Any]:
+    try:
+        return get_type_hints(function)
+    except NameError as fault:
+        raise DefinitionError(
+            f"{label}: {fault}; import it at run time, not only under TYPE_CHECKING"
+        ) from fault
+
+
+def _parameters(function: Callable[..., Any], label: str) -> tuple[list[str], tuple[str, ...]]:
+    positional: list[str] = []
+    wants: list[str] = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            wants.append(name)
+        elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            positional.append(name)
+        else:
+            raise DefinitionError(f"{label}: *{name} cannot be given; name what it needs")
+    if len(positional) < 2:
+        raise DefinitionError(f"{label}: takes (model, event), then what it wants by keyword")
+    return positional, tuple(wants)
+
+
+def _place(name: str, hints: Mapping[str, Any], models: Sequence[type[Any]], label: str) -> int:
+    known = ", ".join(model.__name__ for model in models)
+    if name not in hints:
+        raise DefinitionError(f"{label}: annotate {name!r} with its model ({known})")
+    for place, model in enumerate(models):
+        if hints[name] is model:
+            return place
+    raise DefinitionError(f"{label}: {name!r} is not a model of this service, which keeps {known}")
+
+
+def _check_wanted(name: str, hints: Mapping[str, Any], label: str) -> None:
+    if name not in BY_NAME:
+        known = ", ".join(BY_NAME)
+        raise DefinitionError(f"{label}: {name!r} cannot be given by name; there are {known}")
+    if hints.get(name, _ITS_TYPE[name]) is not _ITS_TYPE[name]:
+        raise DefinitionError(f"{label}: {name!r} is a {_ITS_TYPE[name].__name__}")
+
+
+def _read_event(hint: Any, label: str) -> tuple[tuple[type[Any], ...], bool, bool]:
+    """Read ``E``, ``A | B``, ``Envelope[E]``, ``Sequence[E]`` and ``Sequence[Envelope[E]]``."""
+    batched = get_origin(hint) in (Sequence, list)
+    if batched:
+        (hint,) = get_args(hint)
+    enveloped = get_origin(hint) is Envelope
+    if enveloped:
+        (hint,) = get_args(hint)
+    classes = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    for cls in classes:
+        if not isinstance(cls, type):
+            raise DefinitionError(f"{label}: {cls!r} is not the class of an event")
+    return tuple(classes), enveloped, batched
+
+
+def _envelope(delivery: Delivery) -> Envelope[Any]:
+    event = delivery.event
+    return Envelope(
+        delivery.payload,
+        event.type,
+        event.entity_id,
+        event.event_id,
+        event.happened_at,
+        event.position,
+        event.domain,
+        event.tags,
+    )

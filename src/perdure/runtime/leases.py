@@ -1,0 +1,105 @@
+"""The right to work a slot: held by one node at a time, as a record in the log's own store.
+
+A lease is taken when it is free, when its holder has certainly ended, or when it has not moved for
+``seconds`` of *our* monotonic time: no two clocks are compared. It is only there to save double work;
+what keeps two workers from doing harm is the compare-and-set on the checkpoint.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from perdure.ports.engine import Log
+from perdure.ports.environment import Environment
+from perdure.runtime.logs import logger as make_logger
+from perdure.vocabulary.commits import Commit, Committed, Put, RecordAt
+from perdure.vocabulary.errors import EngineError
+
+Work: TypeAlias = Callable[[], Awaitable[None]]
+KIND = "lease"
+
+logger = make_logger("perdure.leases")
+
+
+class Lease:
+    """One slot's lease, as seen from this node."""
+
+    def __init__(self, log: Log, environment: Environment, key: str, seconds: float) -> None:
+        self._log, self._environment = log, environment
+        self._key, self._seconds = key, seconds
+        self._revision = 0
+        self._seen = (-1, 0.0)
+        self.held = False
+
+    async def work(self, work: Work) -> None:
+        """Do the work whenever the lease is held, until cancelled; give it back at the end."""
+        clock = self._environment.clock
+        try:
+            while True:
+                if await self._take():
+                    await self._hold(work)
+                await clock.sleep(self._seconds / 10)
+        finally:
+            await self._give_back()
+
+    async def _hold(self, work: Work) -> None:
+        """Work and renew side by side; stop working when the lease is lost."""
+        working = asyncio.ensure_future(work())
+        renewing = asyncio.ensure_future(self._renew())
+        try:
+            await asyncio.wait({working, renewing}, return_when=asyncio.FIRST_COMPLETED)
+            self.held = not renewing.done()
+        finally:
+            for task in (working, renewing):
+                task.cancel()
+            await asyncio.gather(working, renewing, return_exceptions=True)
+        if working.done() and not working.cancelled() and working.exception() is not None:
+            raise working.exception()  # type: ignore[misc]  # just seen not to be None
+
+    async def _renew(self) -> None:
+        while True:
+            await self._environment.clock.sleep(self._seconds / 3)
+            try:
+                if not await self._write(self._environment.node.name):
+                    return
+            except EngineError as failure:
+                logger.warning("lease not renewed", key=self._key, cause=str(failure))
+
+    async def _take(self) -> bool:
+        try:
+            record = await self._log.record(KIND, self._key)
+            holder = record.value.decode() if record else ""
+            self._revision = record.revision if record else 0
+            if not self._is_free(holder):
+                return False
+            self.held = await self._write(self._environment.node.name)
+        except EngineError as failure:
+            logger.warning("lease not taken", key=self._key, cause=str(failure))
+        return self.held
+
+    def _is_free(self, holder: str) -> bool:
+        now = self._environment.clock.monotonic()
+        if self._seen[0] != self._revision:
+            self._seen = (self._revision, now)
+        node = self._environment.node
+        stale = now - self._seen[1] >= self._seconds
+        return not holder or holder == node.name or node.is_gone(holder) or stale
+
+    async def _write(self, holder: str) -> bool:
+        commit = Commit(
+            guards=(RecordAt(KIND, self._key, self._revision),),
+            records=(Put(KIND, self._key, holder.encode()),),
+        )
+        (verdict,) = await self._log.commit([commit])
+        if isinstance(verdict, Committed):
+            self._revision += 1
+            return True
+        return False
+
+    async def _give_back(self) -> None:
+        if self.held:
+            self.held = False
+            try:
+                await self._write("")
+            except EngineError as failure:
+                logger.warning("lease not given back", key=self._key, cause=str(failure))

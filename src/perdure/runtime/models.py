@@ -1,0 +1,193 @@
+"""Reading models: as they stand, as of an earlier place, and how they came to be.
+
+A reader that presents a position waits until the reactor has taken all that matters up to there, on
+whichever node it runs. A model that stands still says so.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
+
+import msgspec
+
+from perdure.core.definition import Definition, Reactor
+from perdure.core.folding import FoldFailed, State, fold, in_order, read_head
+from perdure.core.reacting import Checkpoint, ParkedKey, RecordNames, history
+from perdure.ports.engine import Log
+from perdure.ports.environment import Clock
+from perdure.runtime.history import KeyHistory
+from perdure.runtime.react import ReactLoop
+from perdure.vocabulary.errors import InvalidInput, ModelNotFound, NotCaughtUp, Parked
+from perdure.vocabulary.events import RecordedEvent
+from perdure.vocabulary.ids import entity_id, id_text, ticks_at
+from perdure.vocabulary.reading import Read
+
+
+class ModelView(msgspec.Struct, frozen=True):
+    """A model as it stands: ``json`` is the model itself, ``position`` that of its newest event.
+
+    ``generation`` counts rebuilds: the same position under another generation may differ.
+    """
+
+    key: str
+    json: bytes
+    position: int
+    generation: int
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One event of a model's story, and the model after it."""
+
+    event: RecordedEvent
+    json: bytes
+
+
+class Models:
+    """Reads the models of one context."""
+
+    def __init__(
+        self, log: Log, definition: Definition, loops: Mapping[str, ReactLoop], clock: Clock
+    ) -> None:
+        self._log, self._definition, self._loops, self._clock = log, definition, loops, clock
+
+    def find(self, domain: str) -> tuple[Reactor, int]:
+        """Give the reactor that keeps a domain's models. Raises ``ModelNotFound``."""
+        found = self._definition.models.get(domain)
+        if found is None:
+            raise ModelNotFound(
+                f"no service keeps a model under {domain!r} in context {self._definition.name!r}"
+            )
+        return found
+
+    async def read(
+        self, domain: str, key: str = "", *, after: int = 0, wait_seconds: float = 0
+    ) -> ModelView:
+        """Give a model as it stands; the initial one for a key never seen.
+
+        Waits until the reactor has taken everything up to ``after``, then raises ``NotCaughtUp``. Raises
+        ``Parked`` for a key that stands still, ``ModelNotFound`` for an unknown domain.
+        """
+        reactor, place = self.find(domain)
+        key = self.check_key(reactor, domain, key)
+        if after:
+            await self.wait(reactor, after, wait_seconds)
+        await self._check_parked(reactor, key)
+        names = RecordNames(reactor.name)
+        generation = (await self._checkpoint(reactor)).generation
+        record = await self._log.record("model", names.model(generation, key))
+        if record is None:
+            json = reactor.codecs[place].encode(reactor.initial[place])
+            return ModelView(key, json, 0, generation)
+        head, *lines = record.value.split(b"\n")
+        return ModelView(key, lines[place], read_head(head)[2], generation)
+
+    async def as_of(
+        self, domain: str, key: str = "", *, position: int | None, at: datetime | None
+    ) -> ModelView:
+        """Give a model as it was known at a position, of what had happened at a time.
+
+        Folds history; nothing is kept of it. Raises ``InvalidInput`` for a position that is not reached.
+        """
+        reactor, place = self.find(domain)
+        key = self.check_key(reactor, domain, key)
+        if position is not None and position > await self._log.head():
+            raise InvalidInput(f"position {position} is not recorded yet", "as_of")
+        if reactor.keying == "field":
+            await self.wait(reactor, position or 0, 0)
+        state = State(reactor.initial)
+        async for _, reached in self._steps(reactor, key, position, at):
+            state = reached
+        generation = (await self._checkpoint(reactor)).generation
+        json = reactor.codecs[place].encode(state.models[place])
+        return ModelView(key, json, state.position, generation)
+
+    async def story(
+        self, domain: str, key: str = "", *, position: int | None = None, at: datetime | None = None
+    ) -> AsyncIterator[Step]:
+        """Give the events of a model in folding order, each with the model after it."""
+        reactor, place = self.find(domain)
+        key = self.check_key(reactor, domain, key)
+        async for event, state in self._steps(reactor, key, position, at):
+            yield Step(event, reactor.codecs[place].encode(state.models[place]))
+
+    async def page(self, domain: str, *, behind: str = "", limit: int = 100) -> list[ModelView]:
+        """Give the models of a domain in order of key, behind a key. Parked ones are among them."""
+        reactor, place = self.find(domain)
+        names = RecordNames(reactor.name)
+        generation = (await self._checkpoint(reactor)).generation
+        prefix = names.model(generation, "")
+        records = await self._log.records(
+            "model", prefix=prefix, after=prefix + behind if behind else "", limit=limit
+        )
+        views = []
+        for record in records:
+            head, *lines = record.value.split(b"\n")
+            key = record.key[len(prefix) :]
+            views.append(ModelView(key, lines[place], read_head(head)[2], generation))
+        return views
+
+    async def wait(self, reactor: Reactor, position: int, wait_seconds: float) -> None:
+        """Wait until the reactor has taken everything up to a position. Raises ``NotCaughtUp``."""
+        deadline = self._clock.monotonic() + wait_seconds
+        while not await self._has_reached(reactor, position):
+            left = deadline - self._clock.monotonic()
+            if left <= 0:
+                reached = (await self._checkpoint(reactor)).position
+                raise NotCaughtUp(reactor.name, position, reached)
+            await self._clock.sleep(min(0.005, left))
+
+    async def _has_reached(self, reactor: Reactor, position: int) -> bool:
+        """Tell whether no event that the reactor takes lies between its checkpoint and a position."""
+        loop = self._loops.get(reactor.name)
+        if loop is not None and loop.reached >= position:
+            return True
+        checkpoint = await self._checkpoint(reactor)
+        if checkpoint.position >= position:
+            return True
+        request = Read(criteria=reactor.criteria, after=checkpoint.position, upto=position, limit=1)
+        async for _events in self._log.read(request):
+            return False
+        return position <= await self._log.head()
+
+    def check_key(self, reactor: Reactor, domain: str, key: str) -> str:
+        """Return the key, when it is of the kind this domain has. Raises ``InvalidInput``."""
+        if reactor.keying == "single":
+            if key:
+                raise InvalidInput(f"{domain} has a single model: ask without a key", "key")
+        elif not key:
+            raise InvalidInput(f"{domain} has a model for each key: name one", "key")
+        elif reactor.keying == "entity":
+            return id_text(entity_id(key))
+        return key
+
+    async def _checkpoint(self, reactor: Reactor) -> Checkpoint:
+        record = await self._log.record("checkpoint", RecordNames(reactor.name).slot_key)
+        return msgspec.json.decode(record.value, type=Checkpoint) if record else Checkpoint()
+
+    async def _check_parked(self, reactor: Reactor, key: str) -> None:
+        names = RecordNames(reactor.name)
+        wanted = [names.parked(key)]
+        if reactor.keying == "entity":
+            wanted.append(names.parked(key, source=True))
+        for record in await self._log.records("parked", wanted):
+            parked = msgspec.json.decode(record.value, type=ParkedKey)
+            raise Parked(reactor.name, key, parked.position, parked.cause)
+
+    async def _steps(
+        self, reactor: Reactor, key: str, position: int | None, at: datetime | None
+    ) -> AsyncIterator[tuple[RecordedEvent, State]]:
+        names = RecordNames(reactor.name)
+        state = State(reactor.initial)
+        checkpoint = await self._checkpoint(reactor)
+        async for events in KeyHistory(self._log, reactor, names).read(
+            key,
+            generation=checkpoint.generation,
+            upto=position,
+            until_ticks=None if at is None else ticks_at(at),
+        ):
+            for delivery in in_order(reactor, history(reactor, events)):
+                try:
+                    state = fold(reactor, key, state, [delivery]).state
+                except FoldFailed as failure:
+                    cause = f"{type(failure.__cause__).__name__}: {failure.__cause__}"
+                    raise Parked(reactor.name, key, failure.event.position, cause) from failure
+                yield delivery.event, state
