@@ -11,7 +11,7 @@ from perdure.core.system import KeyParked as KeyParked
 from perdure.core.system import KeyReleased as KeyReleased
 from perdure.core.system import ServerStarted as ServerStarted
 from perdure.core.system import ServerStopping as ServerStopping
-from perdure.opening import open as open
+from perdure.opening import open as open  # noqa: A004
 from perdure.runtime.app import App as App
 from perdure.runtime.config import Settings as Settings
 from perdure.vocabulary.commits import Committed as Committed
@@ -50,4 +50,50 @@ from perdure.vocabulary.messages import Emit as Emit
 from perdure.vocabulary.messages import Envelope as Envelope
 
 __version__ = "0.1.0"
-__all__ = sorted(name for name in dir() if name[0].isupper() or name in {"entity_named", "open"})
+__all__ = [
+    "App",
+    "CaughtUp",
+    "Committed",
+    "ConcurrencyError",
+    "ConditionFailed",
+    "ConfigurationError",
+    "Context",
+    "ContextNotFound",
+    "Corrupt",
+    "Criteria",
+    "DefinitionError",
+    "Emit",
+    "EngineError",
+    "entity_named",
+    "EntityAt",
+    "Envelope",
+    "EventIdTaken",
+    "EventNotFound",
+    "InvalidData",
+    "InvalidId",
+    "InvalidInput",
+    "InvalidName",
+    "KeyParked",
+    "KeyReleased",
+    "LimitExceeded",
+    "ModelNotFound",
+    "ModelRef",
+    "NewEvent",
+    "NotCaughtUp",
+    "NotFound",
+    "NothingAfter",
+    "open",
+    "OutcomeUnknown",
+    "Parked",
+    "PerdureError",
+    "Receipt",
+    "RecordedEvent",
+    "Rejected",
+    "ServerStarted",
+    "ServerStopping",
+    "Service",
+    "Settings",
+    "StorageFull",
+    "Unavailable",
+    "WrongVersion",
+]

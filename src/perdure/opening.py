@@ -24,7 +24,7 @@ def open(  # noqa: A001
     react: bool = True,
     **overrides: Any,
 ) -> App:
-    """Open contexts over a store: ``async with perdure.open(shop, store="sqlite:///shop-data") as app``.
+    """Open contexts over a store, for ``async with perdure.open(shop, store="sqlite:///data") as app``.
 
     ``store`` is ``memory://`` or ``sqlite:///DIRECTORY`` (a fourth slash makes it absolute). ``overrides`` are
     single settings by name. Raises ``DefinitionError`` for a declaration that cannot work, and

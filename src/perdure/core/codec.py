@@ -27,13 +27,14 @@ class Codec(Generic[T]):
 
     def __init__(self, cls: type[T]) -> None:
         self.cls = cls
-        self._decoder = msgspec.json.Decoder(cls, dec_hook=_read_foreign)
+        pydantic: Callable[[bytes], T] | None = getattr(cls, "model_validate_json", None)
+        self._read = pydantic or msgspec.json.Decoder(cls, dec_hook=_read_foreign).decode
         self._encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=_write_foreign)
 
     def decode(self, data: bytes) -> T:
         """Read a value. Raises ``InvalidData`` with the JSON pointer of the fault."""
         try:
-            return self._decoder.decode(data)
+            return self._read(data)
         except (msgspec.ValidationError, ValueError, TypeError) as fault:
             message, where = _explain(fault)
             raise InvalidData(f"{message} at {where or 'the top'}", where) from fault
@@ -77,6 +78,10 @@ def _read_foreign(cls: type[Any], plain: Any) -> Any:
 def _explain(fault: Exception) -> tuple[str, str]:
     """Split a fault into what is wrong and the JSON pointer to it."""
     text = str(fault)
+    details: Callable[[], list[dict[str, Any]]] | None = getattr(fault, "errors", None)
+    if details is not None:  # pydantic's list of them; the first is told
+        first = details()[0]
+        return str(first["msg"]), "".join(f"/{step}" for step in first["loc"])
     place = _PLACE.search(text)
     if place is None:
         return text, ""

@@ -48,11 +48,9 @@ class Context:
     @overload
     def event(self, declared: C, /) -> C: ...
     @overload
-    def event(self, declared: str, /, *, version: int = 1) -> Callable[[C], C]: ...
-    @overload
-    def event(self, *, version: int = 1) -> Callable[[C], C]: ...
+    def event(self, declared: str = "", /, *, version: int = 1) -> Callable[[C], C]: ...
 
-    def event(self, declared: type[Any] | str | None = None, /, *, version: int = 1) -> Any:
+    def event(self, declared: type[Any] | str = "", /, *, version: int = 1) -> Any:
         """Declare the class of an event's payload; its wire name is the class's in snake_case.
 
         ``@shop.event`` or ``@shop.event("item_added", version=2)``. The wire name is what is stored:

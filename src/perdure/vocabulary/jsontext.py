@@ -19,7 +19,7 @@ from decimal import Decimal, InvalidOperation
 from enum import Enum
 from itertools import accumulate
 from math import isfinite
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -37,13 +37,16 @@ NODES_MAX = 100_000
 #: Bytes of one text, as it came in.
 DATA_BYTES_MAX = 1_048_576
 
+# The way to a value inside another, the last step outermost: a pointer is made of it on error only.
+_Place: TypeAlias = "tuple[_Place, str | int] | None"
+
 _INTEGER_MIN, _INTEGER_MAX = -(2**63), 2**63 - 1
 
 # Matches from every quote, closed or not: no search begins anew inside a string, so the time is
 # linear in the text, however hostile.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+', re.DOTALL)
-_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
-_NOT_BRACKETS = bytes(set(range(256)) - set(_STEPS))
+_LEVELS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+_NOT_BRACKETS = bytes(set(range(256)) - set(_LEVELS))
 
 
 def read_object(body: bytes) -> tuple[dict[str, Any], bytes]:
@@ -92,7 +95,7 @@ def write_object(value: Mapping[str, Any]) -> bytes:
     """
     if not isinstance(value, Mapping):
         raise InvalidData(f"a value of type {type(value).__name__} is not a JSON object")
-    return read_object(_write(_Writing().plain(value, "", 1)))[1]
+    return read_object(_write(_Writing().plain(value, None, 0)))[1]
 
 
 def same_json(a: bytes, b: bytes) -> bool:
@@ -133,7 +136,7 @@ def _check_structure(body: bytes) -> None:
     if structure.count(b",") >= NODES_MAX:
         raise _too_many()
     brackets = structure.translate(None, _NOT_BRACKETS)
-    if max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > DEPTH_MAX:
+    if max(accumulate(map(_LEVELS.__getitem__, brackets)), default=0) > DEPTH_MAX:
         raise _too_deep()
 
 
@@ -190,32 +193,32 @@ def _fault(body: bytes) -> InvalidInput:
     except json.JSONDecodeError as error:
         at = len(text[: error.pos].encode())
         return InvalidData(f"not JSON: {error.msg} (byte {at})")
-    todo = deque([("", tree)])
+    todo: deque[tuple[_Place, Any]] = deque([(None, tree)])
     while todo:
-        where, value = todo.popleft()
+        place, value = todo.popleft()
         if isinstance(value, _Pairs):
-            if fault := _fault_of_keys([key for key, _ in value], where):
+            if fault := _fault_of_keys([key for key, _ in value], place):
                 return fault
-            todo.extend((_below(where, key), item) for key, item in value)
+            todo.extend(((place, key), item) for key, item in value)
         elif isinstance(value, list):
-            todo.extend((_below(where, index), item) for index, item in enumerate(value))
+            todo.extend(((place, index), item) for index, item in enumerate(value))
         elif flaw := _flaw(value):
-            return _invalid(flaw, where)
+            return _invalid(flaw, _pointer(place))
     return _too_many()  # the one rule that is left
 
 
-def _fault_of_keys(keys: list[str], where: str) -> InvalidInput | None:
+def _fault_of_keys(keys: list[str], place: _Place) -> InvalidInput | None:
     seen: set[str] = set()
     for key in keys:
         if flaw := _flaw(key):
-            return _invalid(f"a key with {flaw}", where)
-        if len(key.encode()) > KEY_BYTES_MAX:
-            return _limit(f"a key of {len(key.encode())} bytes, {KEY_BYTES_MAX} at most,", where)
+            return _invalid(f"a key with {flaw}", _pointer(place))
+        if (size := len(key.encode())) > KEY_BYTES_MAX:
+            return _limit(f"a key of {size} bytes, {KEY_BYTES_MAX} at most,", _pointer(place))
         if key in seen:
-            return _invalid("a key that is there twice", _below(where, key))
+            return _invalid("a key that is there twice", _pointer((place, key)))
         seen.add(key)
     if len(keys) > KEYS_MAX:
-        return _limit(f"an object of {len(keys)} keys, {KEYS_MAX} at most,", where)
+        return _limit(f"an object of {len(keys)} keys, {KEYS_MAX} at most,", _pointer(place))
     return None
 
 
@@ -244,50 +247,86 @@ class _Writing:
     def __init__(self) -> None:
         self._room = DATA_BYTES_MAX
 
-    def plain(self, value: Any, place: "_Place", depth: int) -> Any:
+    def plain(self, value: Any, place: _Place, depth: int) -> Any:
         """Give a value in the types that JSON has, and ``Decimal``; refuse what it cannot say."""
+        if type(value) is str:
+            return self._text(value, place)
+        self._take(1)
+        if value is None or isinstance(value, bool):
+            return value
         if isinstance(value, Enum):
             return self.plain(value.value, place, depth)
-        if value is None or isinstance(value, bool):
-            return self._taken(value, 1)
         if isinstance(value, str):
             return self._text(value, place)
         if isinstance(value, (int, float)):
-            return self._taken(_number(value, place), 1)
-        if isinstance(value, (Mapping, list, tuple)):
-            if depth > DEPTH_MAX:  # or the value holds itself
-                raise _too_deep(_pointer(place))
-            return self._container(self._taken(value, 2), place, depth + 1)
-        return self._taken(_written(value, place), 1)
-
-    def _container(self, value: Any, place: "_Place", depth: int) -> Any:
+            return _number(value, place)
+        if not isinstance(value, (Mapping, list, tuple)):
+            return _written(value, place)
+        if depth == DEPTH_MAX:  # too deep, or it holds itself
+            raise _too_deep(_pointer(place))
         if isinstance(value, Mapping):
             return {
-                self._key(key, place): self.plain(item, (place, key), depth)
+                self._key(key, place): self.plain(item, (place, key), depth + 1)
                 for key, item in value.items()
             }
-        return [self.plain(item, (place, index), depth) for index, item in enumerate(value)]
+        return [self.plain(item, (place, index), depth + 1) for index, item in enumerate(value)]
 
-    def _key(self, key: object, place: "_Place") -> str:
-        if not isinstance(key, str):
-            kind = type(key).__name__
-            raise _invalid(f"a key of type {kind}, where JSON has only text,", _pointer(place))
-        return self._text(key, place)
+    def _key(self, key: object, place: _Place) -> str:
+        if isinstance(key, str):
+            return self._text(key, place)
+        kind = type(key).__name__
+        raise _invalid(f"a key of type {kind}, where JSON has only text,", _pointer(place))
 
-    def _text(self, text: str, place: "_Place") -> str:
-        if flaw := _flaw(text):
+    def _text(self, text: str, place: _Place) -> str:
+        self._take(len(text))
+        if not text.isascii() and (flaw := _flaw(text)):
             raise _invalid(flaw, _pointer(place))
-        return self._taken(str.__str__(text), len(text))
+        return text if type(text) is str else str.__str__(text)
 
-    def _taken(self, value: T, size: int) -> T:
-        """Use up room. Without it, a value that refers to its parts many times has no end."""
+    def _take(self, size: int) -> None:
+        """Use up room. Without it, a value that holds its parts many times over has no end."""
         self._room -= size
         if self._room < 0:
             raise LimitExceeded(f"more than {DATA_BYTES_MAX} bytes of JSON")
-        return value
-def _below(where: str, step: str | int) -> str:
-    """Extend a JSON pointer (RFC 6901) by a key or an index."""
-    return f"{where}/{str(step).replace('~', '~0').replace('/', '~1')}"
+
+
+def _number(value: float, place: _Place) -> float:
+    if flaw := _flaw(value):
+        raise _invalid(flaw, _pointer(place))
+    return int(value) if isinstance(value, int) else float(value)
+
+
+def _written(value: object, place: _Place) -> str | Decimal:
+    """Give what Python has and JSON has not, as the text or the number that stands for it."""
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, Decimal) and value.is_finite():
+        return Decimal(value)
+    if isinstance(value, datetime):
+        _check_zone(value, place)
+    if isinstance(value, (date, time)):
+        return re.sub(r"\+00:00$", "Z", value.isoformat())
+    if isinstance(value, timedelta):
+        return str(msgspec.to_builtins(timedelta(value.days, value.seconds, value.microseconds)))
+    what = value if isinstance(value, Decimal) else f"a value of type {type(value).__name__}"
+    raise _invalid(f"{what}, which JSON cannot say,", _pointer(place))
+
+
+def _check_zone(moment: datetime, place: _Place) -> None:
+    offset = moment.utcoffset()
+    if offset is None:
+        raise _invalid("a datetime without a time zone", _pointer(place))
+    if offset % timedelta(minutes=1):
+        raise _invalid("a datetime whose offset from UTC is not in whole minutes", _pointer(place))
+
+
+def _pointer(place: _Place) -> str:
+    """Write a place as a JSON pointer (RFC 6901)."""
+    steps = []
+    while place is not None:
+        place, step = place
+        steps.append(f"/{str(step).replace('~', '~0').replace('/', '~1')}")
+    return "".join(reversed(steps))
 
 
 def _invalid(what: str, where: str) -> InvalidData:

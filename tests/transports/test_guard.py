@@ -1,0 +1,565 @@
+"""The guard against raw bytes: what is refused, with what, and that nothing after it is executed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from itertools import pairwise
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from perdure.transports.limits import HttpLimits
+from perdure.transports.server import HttpServer
+from tests.transports.wire import (
+    Address,
+    Client,
+    Recorder,
+    eventually,
+    exchange,
+    problem,
+    statuses,
+)
+
+ON_BOTH_LOOPS = True
+
+HOST = b"Host: example.test\r\n"
+GET = b"GET /good HTTP/1.1\r\n" + HOST + b"\r\n"
+LAST = b"GET /last HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"
+SMUGGLED = b"GET /smuggled HTTP/1.1\r\n" + HOST + b"\r\n"
+CHUNKED = b"POST /good HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
+BROKEN_CHUNK = CHUNKED + b"1\r\nxyz\r\n0\r\n\r\n"
+
+
+@asynccontextmanager
+async def serving(limits: HttpLimits | None = None) -> AsyncIterator[tuple[Recorder, HttpServer]]:
+    app = Recorder()
+    async with HttpServer(app, "127.0.0.1", 0, limits, on_stopping=app.release.set) as server:
+        yield app, server
+
+
+def get(*fields: bytes, start: bytes = b"GET /bad HTTP/1.1", host: bytes = HOST) -> bytes:
+    return start + b"\r\n" + host + b"".join(field + b"\r\n" for field in fields) + b"\r\n"
+
+
+def post(*fields: bytes, body: bytes = b"x") -> bytes:
+    return get(*fields, start=b"POST /bad HTTP/1.1") + body
+
+
+def chunks(body: bytes) -> bytes:
+    return post(b"Transfer-Encoding: chunked", body=body)
+
+
+MALFORMED = {
+    "no host": get(host=b""),
+    "no host in 1.0": get(start=b"GET /bad HTTP/1.0", host=b""),
+    "two hosts": get(HOST.strip()),
+    "empty host": get(host=b"Host:\r\n"),
+    "host with a path": get(host=b"Host: a/b\r\n"),
+    "host with a space": get(host=b"Host: a b\r\n"),
+    "host with a user": get(host=b"Host: user@a\r\n"),
+    "host list": get(host=b"Host: a, b/\r\n"),
+    "host with a bad port": get(host=b"Host: a:8x\r\n"),
+    "host with a broken bracket": get(host=b"Host: [::1\r\n"),
+    "version 2.0": get(start=b"GET /bad HTTP/2.0"),
+    "version 1.2": get(start=b"GET /bad HTTP/1.2"),
+    "version 0.9": get(start=b"GET /bad HTTP/0.9"),
+    "no version": get(start=b"GET /bad"),
+    "http/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "tls": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    "unknown method": get(start=b"FROB /bad HTTP/1.1"),
+    "lower case method": get(start=b"get /bad HTTP/1.1"),
+    "tab in the request line": get(start=b"GET\t/bad HTTP/1.1"),
+    "space in the target": get(start=b"GET /b ad HTTP/1.1"),
+    "control in the target": get(start=b"GET /b\x01ad HTTP/1.1"),
+    "high byte in the target": get(start=b"GET /b\xffad HTTP/1.1"),
+    "target is no path": get(start=b"GET bad HTTP/1.1"),
+    "target has no path": get(start=b"GET http://example.test HTTP/1.1"),
+    "bare lf": b"GET /bad HTTP/1.1\nHost: a\n\n",
+    "bare lf after a field": b"GET /bad HTTP/1.1\r\nHost: a\nX: b\r\n\r\n",
+    "bare lf at the end": b"GET /bad HTTP/1.1\r\nHost: a\r\n\n",
+    "bare cr": get(b"X: a\rY: b"),
+    "folded line": get(b"X: a\r\n b"),
+    "space before colon": get(b"X : a"),
+    "space before the first field": get(host=b" Host: a\r\n"),
+    "no colon": get(b"X"),
+    "empty name": get(b": a"),
+    "nul in a value": get(b"X: a\x00b"),
+    "control in a value": get(b"X: a\x01b"),
+    "delete in a value": get(b"X: a\x7fb"),
+    "control in a name": get(b"X\x01: a"),
+    "length with plus": post(b"Content-Length: +1"),
+    "length with minus": post(b"Content-Length: -1"),
+    "length with inner space": post(b"Content-Length: 1 1"),
+    "length with trailing space": post(b"Content-Length: 1 "),
+    "length with trailing tab": post(b"Content-Length: 1\t"),
+    "length in hex": post(b"Content-Length: 0x1"),
+    "length empty": post(b"Content-Length:"),
+    "length list": post(b"Content-Length: 1, 1"),
+    "length twice, equal": post(b"Content-Length: 1", b"Content-Length: 1"),
+    "length twice, different": post(b"Content-Length: 1", b"Content-Length: 2"),
+    "length beyond 64 bit": post(b"Content-Length: 99999999999999999999999"),
+    "length and encoding": post(b"Content-Length: 1", b"Transfer-Encoding: chunked"),
+    "encoding and length": post(b"Transfer-Encoding: chunked", b"Content-Length: 1"),
+    "encoding gzip, chunked": post(b"Transfer-Encoding: gzip, chunked"),
+    "encoding chunked, gzip": post(b"Transfer-Encoding: chunked, gzip"),
+    "encoding gzip": post(b"Transfer-Encoding: gzip"),
+    "encoding identity": post(b"Transfer-Encoding: identity"),
+    "encoding xchunked": post(b"Transfer-Encoding: xchunked"),
+    "encoding with vertical tab": post(b"Transfer-Encoding: \x0bchunked"),
+    "encoding with trailing space": post(b"Transfer-Encoding: chunked "),
+    "encoding twice": post(b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked"),
+    "encoding in two fields": post(b"Transfer-Encoding: gzip", b"Transfer-Encoding: chunked"),
+    "encoding in 1.0": get(b"Transfer-Encoding: chunked", start=b"POST /bad HTTP/1.0"),
+    "chunk size in hex notation": chunks(b"0x1\r\nx\r\n0\r\n\r\n"),
+    "chunk size negative": chunks(b"-1\r\nx\r\n0\r\n\r\n"),
+    "chunk size with space": chunks(b"1 \r\nx\r\n0\r\n\r\n"),
+    "chunk size beyond 64 bit": chunks(b"fffffffffffffffff\r\nx\r\n0\r\n\r\n"),
+    "chunk longer than said": chunks(b"1\r\nxyz\r\n0\r\n\r\n"),
+    "chunk with bare lf": chunks(b"1\nx\n0\n\n"),
+    "chunk extension with lf": chunks(b"1;a\nb\r\nx\r\n0\r\n\r\n"),
+    "chunk extension with quoted lf": chunks(b'1;a="\n"\r\nx\r\n0\r\n\r\n'),
+    "chunk extension with cr": chunks(b"1;a\rb\r\nx\r\n0\r\n\r\n"),
+    "chunk extension with nul": chunks(b"1;a\x00b\r\nx\r\n0\r\n\r\n"),
+    "chunk extension without end": chunks(b"1;" + b"a" * 70_000),
+    "chunks that are mostly extension": chunks((b"1;" + b"a" * 999 + b"\r\nx\r\n") * 99),
+    "trailers without end": chunks(b"0\r\n" + b"X: y\r\n" * 20_000),
+    "trailer that is a host": chunks(b"0\r\nHost: b\r\n\r\n"),
+    "upgrade with a body": post(
+        b"Connection: upgrade", b"Upgrade: websocket", b"Content-Length: 1"
+    ),
+}
+OTHER = {
+    "trace": (405, get(start=b"TRACE /bad HTTP/1.1")),
+    "connect": (405, get(start=b"CONNECT bad:80 HTTP/1.1")),
+    "long target": (414, get(start=b"GET /" + b"a" * 9_000 + b" HTTP/1.1")),
+    "target without end": (414, b"GET /" + b"a" * 100_000),
+    "one long field": (431, get(b"X: " + b"a" * 17_000)),
+    "many bytes in fields": (431, get(*[b"X: " + b"a" * 996] * 17)),
+    "many fields": (431, get(*[b"X: a"] * 64)),
+    "field without end": (431, get(b"X: " + b"a" * 100_000)[:-4]),
+    "fields without end": (431, get(*[b"X: " + b"a" * 200] * 1000)[:-2]),
+}
+HOSTILE = {name: (400, request) for name, request in MALFORMED.items()} | OTHER
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_a_hostile_request_is_refused_and_nothing_after_it_is_executed(name: str) -> None:
+    status, request = HOSTILE[name]
+    async with serving() as (app, server):
+        answer = await exchange(server.address, request + SMUGGLED)
+
+        assert [status] == statuses(answer)
+        assert status == problem(answer)["status"]
+        assert app.executed == []
+
+
+async def test_a_refusal_is_a_problem_document() -> None:
+    async with serving() as (_, server):
+        answer = await exchange(server.address, get(start=b"TRACE /bad HTTP/1.1"))
+
+        assert problem(answer) == {
+            "type": "urn:perdure:problem:method-not-allowed",
+            "title": "Method not allowed",
+            "status": 405,
+            "detail": "TRACE is not allowed.",
+        }
+        assert b"\r\nallow: GET, HEAD, OPTIONS, POST\r\n" in answer
+        assert server.refusals == {"method-not-allowed": 1}
+
+
+GOOD = {
+    "get": GET,
+    "get in 1.0": get(start=b"GET /good HTTP/1.0"),
+    "host with a port": get(start=b"GET /good HTTP/1.1", host=b"Host: a.test:8080\r\n"),
+    "host in brackets": get(start=b"GET /good HTTP/1.1", host=b"Host: [::1]:80\r\n"),
+    "full target": get(start=b"GET http://example.test/good HTTP/1.1"),
+    "upper case chunked": get(b"Transfer-Encoding: CHUNKED", start=b"POST /good HTTP/1.1")
+    + b"5\r\nhello\r\n0\r\n\r\n",
+    "chunk extension": CHUNKED + b"5;a=b\r\nhello\r\n0\r\n\r\n",
+    "tiny chunks": CHUNKED + b"1\r\nx\r\n" * 50_000 + b"0\r\n\r\n",
+    "length zero": get(b"Content-Length: 0", start=b"POST /good HTTP/1.1"),
+    "as many fields as may be": get(*[b"X: a"] * 62, start=b"GET /good HTTP/1.1"),
+    "as many bytes as may be": get(b"X: " + b"a" * (16 * 1024 - 64), start=b"GET /good HTTP/1.1"),
+    "long target": get(start=b"GET /good?" + b"a" * (8 * 1024 - 21) + b" HTTP/1.1"),
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+async def test_a_good_request_is_executed_once(name: str) -> None:
+    async with serving() as (app, server):
+        client = await Client.connect(server.address)
+        await client.send(GOOD[name])
+        head = await client.read_until(b"\r\n\r\n")
+        await client.close()
+
+        assert statuses(head) == [200]
+        assert [path for _, path, _ in app.executed] == ["/good"]
+
+
+async def test_requests_on_one_connection_are_answered_in_their_order() -> None:
+    sized = b"POST /b HTTP/1.1\r\n" + HOST + b"Content-Length: 5\r\n\r\nsized"
+    chunked = CHUNKED + b"2\r\nch\r\n5\r\nunked\r\n0\r\nX: y\r\n\r\n"
+    async with serving() as (app, server):
+        answer = await exchange(server.address, GET + sized + chunked + LAST)
+
+        assert statuses(answer) == [200] * 4
+        assert [body for _, _, body in app.executed] == [b"", b"sized", b"chunked", b""]
+        assert answer.index(b"sized") < answer.index(b"chunked")
+
+
+async def test_a_trailer_is_no_header() -> None:
+    async with serving() as (app, server):
+        request = CHUNKED + b"5\r\nhello\r\n0\r\nAuthorization: me\r\n\r\n"
+        await exchange(server.address, request + LAST)
+
+        assert [path for _, path, _ in app.executed] == ["/good", "/last"]
+        assert all(b"authorization" not in dict(scope["headers"]) for scope in app.scopes)
+
+
+async def test_a_client_that_expects_100_is_told_to_continue() -> None:
+    async with serving() as (app, server):
+        client = await Client.connect(server.address)
+        fields = HOST + b"Expect: 100-continue\r\nContent-Length: 5\r\nConnection: close\r\n\r\n"
+        await client.send(b"POST /good HTTP/1.1\r\n" + fields)
+        assert await client.read_until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        await client.send(b"hello")
+        answer = await client.read_to_end()
+        await client.close()
+
+        assert statuses(answer) == [200]
+        assert app.executed == [("POST", "/good", b"hello")]
+
+
+async def test_head_gets_a_head_and_the_connection_goes_on() -> None:
+    async with serving() as (app, server):
+        answer = await exchange(server.address, get(start=b"HEAD /good HTTP/1.1") + LAST)
+
+        first, second = answer.split(b"HTTP/1.1 200 OK")[1:]
+        assert first.endswith(b"\r\n\r\n")
+        assert second.endswith(b"\r\n\r\nok")
+        assert [method for method, _, _ in app.executed] == ["HEAD", "GET"]
+
+
+async def test_what_was_asked_before_a_bad_request_is_answered_first() -> None:
+    async with serving() as (app, server):
+        client = await Client.connect(server.address)
+        await client.send(get(start=b"GET /slow HTTP/1.1") + get(b"X : y") + SMUGGLED)
+        await app.started.acquire()
+        app.release.set()
+        answer = await client.read_to_end()
+        await client.close()
+
+        assert statuses(answer) == [200, 400]
+        assert [path for _, path, _ in app.executed] == ["/slow"]
+
+
+async def test_a_body_that_breaks_while_its_request_waits_is_never_executed() -> None:
+    async with serving() as (app, server):
+        client = await Client.connect(server.address)
+        await client.send(get(start=b"GET /slow HTTP/1.1") + GET + BROKEN_CHUNK + SMUGGLED)
+        await app.started.acquire()
+        app.release.set()
+        answer = await client.read_to_end()
+        await client.close()
+
+        assert statuses(answer) == [200, 200, 400]
+        assert [path for _, path, _ in app.executed] == ["/slow", "/good"]
+        assert len(app.scopes) == 2
+
+
+async def test_the_application_is_told_when_a_body_breaks() -> None:
+    async with serving() as (app, server):
+        client = await Client.connect(server.address)
+        await client.send(CHUNKED + b"1\r\n")
+        await app.started.acquire()
+        await client.send(b"xyz\r\n")
+        answer = await client.read_to_end()
+        await client.close()
+
+        assert statuses(answer) == [400]
+        await asyncio.wait_for(app.disconnected.wait(), 5)
+        assert app.executed == []
+
+
+async def test_an_answer_that_has_begun_is_cut_when_the_body_breaks() -> None:
+    async with serving() as (app, server):
+        client = await Client.connect(server.address)
+        await client.send(CHUNKED.replace(b"/good", b"/early") + b"1\r\n")
+        answer = await client.read_to_end()
+        await client.close()
+
+        assert statuses(answer) == [413]
+        assert app.executed == []
+
+
+async def test_too_many_waiting_requests_are_refused_after_the_others_are_answered() -> None:
+    async with serving(HttpLimits(pipelined_max=3)) as (app, server):
+        client = await Client.connect(server.address)
+        await client.send(get(start=b"GET /slow HTTP/1.1") + GET * 10)
+        await app.started.acquire()
+        app.release.set()
+        answer = await client.read_to_end()
+        await client.close()
+
+        assert statuses(answer) == [200] * 4 + [503]
+        assert len(app.executed) == 4
+
+
+async def test_a_stream_learns_of_the_disconnect_also_with_a_request_behind_it() -> None:
+    async with serving() as (app, server):
+        client = await Client.connect(server.address)
+        await client.send(get(start=b"GET /stream HTTP/1.1"))
+        await client.read_until(b"hello")
+        await client.send(GET)
+        await client.close()
+
+        await asyncio.wait_for(app.disconnected.wait(), 5)
+        assert app.executed == []
+
+
+async def test_an_upgrade_to_something_unknown_is_ignored_and_what_follows_too() -> None:
+    async with serving() as (app, server):
+        request = get(b"Connection: upgrade", b"Upgrade: h2c", start=b"GET /good HTTP/1.1")
+        answer = await exchange(server.address, request + SMUGGLED, SMUGGLED)
+
+        assert statuses(answer) == [200]
+        assert b"connection: close\r\n" in answer
+        assert [path for _, path, _ in app.executed] == ["/good"]
+
+
+# Bodies that are not read
+
+
+async def test_an_early_answer_closes_and_the_rest_of_the_body_is_not_executed() -> None:
+    async with serving() as (app, server):
+        head = b"POST /early HTTP/1.1\r\n" + HOST + b"Content-Length: 1000000\r\n\r\n"
+        answer = await exchange(server.address, head + SMUGGLED, SMUGGLED)
+
+        assert statuses(answer) == [413]
+        assert b"connection: close\r\n" in answer
+        assert answer.endswith(b"too much")
+        assert app.executed == []
+
+
+async def test_an_early_answer_arrives_though_the_client_keeps_sending() -> None:
+    async with serving() as (_, server):
+        client = await Client.connect(server.address)
+        await client.send(b"POST /early HTTP/1.1\r\n" + HOST + b"Content-Length: 9000000\r\n\r\n")
+        answer = asyncio.ensure_future(client.read_to_end())
+        with suppress(ConnectionError):
+            for _ in range(30):
+                await client.send(b"x" * 65_536)
+
+        assert statuses(await answer) == [413]
+        await client.close()
+
+
+async def test_an_early_answer_to_a_whole_request_keeps_the_connection() -> None:
+    async with serving() as (app, server):
+        head = b"POST /early HTTP/1.1\r\n" + HOST + b"Content-Length: 5\r\n\r\nhello"
+        answer = await exchange(server.address, head + LAST)
+
+        assert statuses(answer) == [413, 200]
+        assert [path for _, path, _ in app.executed] == ["/last"]
+
+
+# Heads that do not end
+
+
+@pytest.mark.parametrize("head", [get(b"X: y")[:-2], get()[:-2] + b"X: "], ids=["many", "one"])
+async def test_an_endless_head_is_cut_off_soon(head: bytes) -> None:
+    more = b"X: y\r\n" * 1000 if head.endswith(b"\n") else b"y" * 6000
+    async with serving(HttpLimits(body_bytes_max=65_536)) as (app, server):
+        client = await Client.connect(server.address)
+        await client.send(head)
+        answer = asyncio.ensure_future(client.read_to_end())
+        sent = 0
+        with suppress(ConnectionError):
+            while not answer.done():
+                await client.send(more)
+                await asyncio.sleep(0)
+                sent += len(more)
+        await client.close()
+
+        assert sent < 1_000_000
+        assert statuses(await answer) == [431]
+        assert app.executed == []
+
+
+# Time
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET", get()[:-2], b"\r\n"])
+async def test_a_head_that_does_not_come_is_timed_out(begun: bytes) -> None:
+    async with serving(HttpLimits(header_seconds_max=0.2)) as (_, server):
+        answer = await exchange(server.address, begun)
+
+        assert statuses(answer) == [408]
+        assert problem(answer)["type"] == "urn:perdure:problem:request-timeout"
+
+
+@pytest.mark.parametrize(
+    ("begun", "drop"),
+    [(b"GET /slow HTTP/1.1\r\nX: ", b"y"), (b"", b"\r\n"), (CHUNKED, b"1\r\nx\r\n")],
+    ids=["head", "blank lines", "body"],
+)
+async def test_a_trickling_client_is_timed_out(begun: bytes, drop: bytes) -> None:
+    limits = HttpLimits(header_seconds_max=0.2, body_grace_seconds=0.2)
+    async with serving(limits) as (app, server):
+        client = await Client.connect(server.address)
+        await client.send(begun)
+        answer = asyncio.ensure_future(client.read_to_end())
+        with suppress(ConnectionError):
+            while not answer.done():
+                await client.send(drop)
+                await asyncio.sleep(0.01)
+        await client.close()
+
+        assert statuses(await answer) == [408]
+        assert app.executed == []
+
+
+async def test_a_body_is_timed_out_even_when_it_is_fast_enough() -> None:
+    limits = HttpLimits(body_seconds_max=0.3, body_grace_seconds=0.1, body_bytes_per_second_min=1)
+    async with serving(limits) as (app, server):
+        head = b"POST /good HTTP/1.1\r\n" + HOST + b"Content-Length: 1000000\r\n\r\n"
+        answer = await exchange(server.address, head + b"x" * 60_000)
+
+        assert statuses(answer) == [408]
+        assert app.executed == []
+
+
+async def test_an_idle_connection_is_closed_without_a_word() -> None:
+    async with serving(HttpLimits(keep_alive_seconds=0.2)) as (app, server):
+        answer = await exchange(server.address, GET)
+
+        assert statuses(answer) == [200]
+        assert b"connection: close" not in answer
+        assert len(app.executed) == 1
+
+
+async def test_a_request_that_takes_long_to_answer_is_not_timed_out() -> None:
+    limits = HttpLimits(header_seconds_max=0.1, keep_alive_seconds=0.1, body_grace_seconds=0.1)
+    async with serving(limits) as (app, server):
+        slow = await Client.connect(server.address)
+        await slow.send(get(start=b"GET /slow HTTP/1.1"))
+        await app.started.acquire()
+        # Another connection lives through every deadline that the slow one has.
+        assert statuses(await exchange(server.address)) == [408]
+        assert statuses(await exchange(server.address, GET)) == [200]
+        app.release.set()
+
+        assert statuses(await slow.read_to_end()) == [200]
+        await slow.close()
+
+
+async def test_a_client_that_does_not_read_is_cut_off() -> None:
+    limits = HttpLimits(write_stall_seconds_max=0.2, header_seconds_max=0.1)
+
+    async def endless(scope: object, receive: object, send: object) -> None:
+        assert callable(send)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while not finished.is_set():
+            await send({"type": "http.response.body", "body": b"x" * 65_536, "more_body": True})
+            finished.set() if not connections_of(server) else await asyncio.sleep(0)
+
+    finished = asyncio.Event()
+    async with HttpServer(endless, "127.0.0.1", 0, limits) as server:
+        client = await Client.connect(server.address)
+        await client.send(GET)
+
+        await asyncio.wait_for(finished.wait(), 5)
+        await client.close()
+
+
+def connections_of(server: HttpServer) -> int:
+    return len(server._state.connections)
+
+
+# Room
+
+
+async def is_served(address: Address) -> bool:
+    with suppress(ConnectionError):
+        return statuses(await exchange(address, LAST)) == [200]
+    return False
+
+
+@pytest.mark.parametrize(
+    "limits", [HttpLimits(connections_max=2), HttpLimits(connections_per_address_max=2)]
+)
+async def test_one_connection_too_many_is_told_when_to_come_again(limits: HttpLimits) -> None:
+    async with serving(limits) as (_, server):
+        clients = [await Client.connect(server.address) for _ in range(2)]
+        for client in clients:
+            await client.send(GET)
+            await client.read_until(b"ok")
+
+        answer = await exchange(server.address)
+        assert statuses(answer) == [503]
+        assert b"\r\nretry-after: 1\r\n" in answer
+        assert problem(answer)["status"] == 503
+
+        await clients[0].close()
+        await eventually(lambda: is_served(server.address))
+        await clients[1].close()
+
+
+async def test_requests_under_way_are_bounded_and_streams_are_not_counted() -> None:
+    async with serving(HttpLimits(in_flight_max=2)) as (app, server):
+        streams = [await Client.connect(server.address) for _ in range(3)]
+        for stream in streams:
+            await eventually(lambda: is_served(server.address))
+            await stream.send(get(start=b"GET /stream HTTP/1.1"))
+            await stream.read_until(b"hello")
+        slow = [await Client.connect(server.address) for _ in range(2)]
+        await eventually(lambda: is_served(server.address))
+        for client in slow:
+            await client.send(get(start=b"GET /slow HTTP/1.1"))
+        await eventually(lambda: reached(app, "/slow", 2))
+
+        answer = await exchange(server.address, GET)
+        assert statuses(answer) == [503]
+        assert ("GET", "/good", b"") not in app.executed
+
+        app.release.set()
+        for client in slow:
+            await client.read_until(b"ok")
+        assert await is_served(server.address)
+        for client in streams + slow:
+            await client.close()
+
+
+async def reached(app: Recorder, path: str, times: int) -> bool:
+    return times == [executed for _, executed, _ in app.executed].count(path)
+
+
+# Laws
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(cuts=st.sets(st.integers(min_value=1, max_value=250), max_size=12))
+async def test_where_the_bytes_are_cut_makes_no_difference(cuts: set[int]) -> None:
+    whole = GET + CHUNKED + b"5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\n" + get(b"X : y") + SMUGGLED
+    places = [0, *sorted(cut for cut in cuts if cut < len(whole)), len(whole)]
+    pieces = [whole[a:b] for a, b in pairwise(places)]
+    async with serving() as (app, server):
+        answer = await exchange(server.address, *pieces)
+
+        assert statuses(answer) == [200, 200, 400]
+        assert [body for _, _, body in app.executed] == [b"", b"hello"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(noise=st.binary(min_size=1, max_size=200))
+async def test_noise_is_refused_or_waited_for_but_never_executed(noise: bytes) -> None:
+    async with serving(HttpLimits(header_seconds_max=0.05)) as (app, server):
+        answer = await exchange(server.address, noise)
+
+        assert statuses(answer) in ([400], [408])
+        assert app.executed == []
