@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from examples.shop import shards
 from examples.shop.cart_analytics import Carts
 from examples.shop.coupons import CODES_MAX, Coupons
 from examples.shop.events import CheckoutFinished, CheckoutStarted, DiscountAdded, ItemRemoved
@@ -80,6 +81,15 @@ def test_an_abandoned_cart_that_is_taken_up_again_is_abandoned_no_more():
     [place] = products.most_left_behind
     assert (place.item_id, place.rate, place.lift) == (LEASH, 0.5, 0.5 / 0.2)
     assert place.correlation == pytest.approx(3 / 24**0.5)
+
+
+def test_a_cart_counts_once_for_each_item_it_held():
+    again = told(("13:01:00", F, ItemRemoved(SNACKS)), ("13:02:00", F, snacks(4)))
+
+    product = shards.get(fold(Products(), [*SHOP, *again]).products, SNACKS)
+
+    # In A, B, E and F; 1 + 1 + 2 + 1 + 4 units put in, 1 + 1 out again, A's and E's one each bought.
+    assert (product.carts, product.added, product.removed, product.bought) == (4, 9, 2, 2)
 
 
 def test_what_happens_after_the_checkout_is_not_a_removal_before_it():
@@ -163,6 +173,7 @@ def test_a_code_is_credited_with_the_checkouts_it_was_in_force_at():
         told(
             ("10:00:00", A, snacks()),
             ("10:01:00", A, ten),
+            ("10:01:30", A, ten),  # again: it is in force since 10:01
             ("10:02:00", A, CheckoutFinished()),  # 31.99, TEN after half of the way
             ("11:00:00", B, brush(3)),
             ("11:00:10", B, ten),
@@ -176,7 +187,7 @@ def test_a_code_is_credited_with_the_checkouts_it_was_in_force_at():
     ).coupons
 
     ten_percent, half_off = coupons["TEN"], coupons["HALF"]
-    assert (ten_percent.uses, ten_percent.carts, ten_percent.checkouts) == (4, 3, 1)
+    assert (ten_percent.uses, ten_percent.carts, ten_percent.checkouts) == (5, 3, 1)
     assert (ten_percent.value, ten_percent.discount_given) == (Decimal("31.99"), Decimal("3.20"))
     assert ten_percent.mean_share_of_the_way == 0.5
     assert (half_off.uses, half_off.carts, half_off.checkouts) == (1, 1, 1)

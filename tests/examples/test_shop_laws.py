@@ -63,7 +63,7 @@ def stories(draw: st.DrawFn) -> list[Told]:
 
 
 def told_by(occurrence: Occurrence) -> Told:
-    event = msgspec.convert(occurrence.data, ON_THE_WIRE[occurrence.type], strict=False)
+    event: Any = msgspec.convert(occurrence.data, ON_THE_WIRE[occurrence.type], strict=False)
     return Told(occurrence.at, occurrence.entity, event)
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -20,6 +21,7 @@ from tests.transports.wire import (
     eventually,
     exchange,
     problem,
+    read_body,
     statuses,
 )
 
@@ -77,6 +79,8 @@ MALFORMED = {
     "high byte in the target": get(start=b"GET /b\xffad HTTP/1.1"),
     "target is no path": get(start=b"GET bad HTTP/1.1"),
     "target has no path": get(start=b"GET http://example.test HTTP/1.1"),
+    "target of another host": get(start=b"GET http://other.test/bad HTTP/1.1"),
+    "target is a star": get(start=b"OPTIONS * HTTP/1.1"),
     "bare lf": b"GET /bad HTTP/1.1\nHost: a\n\n",
     "bare lf after a field": b"GET /bad HTTP/1.1\r\nHost: a\nX: b\r\n\r\n",
     "bare lf at the end": b"GET /bad HTTP/1.1\r\nHost: a\r\n\n",
@@ -320,6 +324,14 @@ async def test_a_stream_learns_of_the_disconnect_also_with_a_request_behind_it()
         assert app.executed == []
 
 
+async def test_nothing_is_executed_after_the_client_said_close() -> None:
+    async with serving() as (app, server):
+        answer = await exchange(server.address, LAST + SMUGGLED)
+
+        assert statuses(answer) == [200]
+        assert [path for _, path, _ in app.executed] == ["/last"]
+
+
 async def test_an_upgrade_to_something_unknown_is_ignored_and_what_follows_too() -> None:
     async with serving() as (app, server):
         request = get(b"Connection: upgrade", b"Upgrade: h2c", start=b"GET /good HTTP/1.1")
@@ -457,26 +469,24 @@ async def test_a_request_that_takes_long_to_answer_is_not_timed_out() -> None:
 
 
 async def test_a_client_that_does_not_read_is_cut_off() -> None:
-    limits = HttpLimits(write_stall_seconds_max=0.2, header_seconds_max=0.1)
-
-    async def endless(scope: object, receive: object, send: object) -> None:
-        assert callable(send)
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        while not finished.is_set():
-            await send({"type": "http.response.body", "body": b"x" * 65_536, "more_body": True})
-            finished.set() if not connections_of(server) else await asyncio.sleep(0)
-
     finished = asyncio.Event()
+
+    async def endless(scope: Any, receive: Any, send: Any) -> None:
+        await read_body(receive)
+        gone = asyncio.ensure_future(receive())
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while not gone.done():
+            await send({"type": "http.response.body", "body": b"x" * 65_536, "more_body": True})
+            await asyncio.sleep(0)
+        finished.set()
+
+    limits = HttpLimits(write_stall_seconds_max=0.2, header_seconds_max=0.1)
     async with HttpServer(endless, "127.0.0.1", 0, limits) as server:
         client = await Client.connect(server.address)
         await client.send(GET)
 
         await asyncio.wait_for(finished.wait(), 5)
         await client.close()
-
-
-def connections_of(server: HttpServer) -> int:
-    return len(server._state.connections)
 
 
 # Room

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from perdure.core.codec import Codec
 from perdure.core.definition import Reactor
 from perdure.core.reactions import Delivery, Models
 from perdure.vocabulary.errors import Corrupt
@@ -68,7 +69,10 @@ class FoldFailed(Exception):
 
 def is_late(reactor: Reactor, state: State, deliveries: Sequence[Delivery]) -> bool:
     """Tell whether one of the deliveries (in order) happened before the last event folded."""
-    return reactor.order == "happened" and deliveries[0].event.happened < state.place
+    first = deliveries[0].event
+    return (
+        first.ticks <= state.ticks and reactor.order == "happened" and first.happened < state.place
+    )
 
 
 def in_order(reactor: Reactor, deliveries: list[Delivery]) -> list[Delivery]:
@@ -87,20 +91,23 @@ def fold(reactor: Reactor, key: str, state: State, deliveries: Sequence[Delivery
     start = 0
     while start < len(deliveries):
         run = _run(reactor, deliveries, start, KEEP_EVERY - count % KEEP_EVERY)
-        event = run[-1].event
+        last = run[-1]
+        event = last.event
         try:
             models, outputs = reactor.reactions[event.type].call(models, run, key)
         except Exception as failure:
             raise FoldFailed(event) from failure
-        if outputs and run[-1].fresh:
+        if outputs and last.fresh:
             given.append(Given(event, outputs))
-        position = max(position, *(delivery.event.position for delivery in run), 0)
+        for delivery in run:
+            if delivery.event.position > position:
+                position = delivery.event.position
         count += len(run)
         start += len(run)
         if count % KEEP_EVERY == 0:
             kept.append(State(models, event.ticks, event.id, position, count))
-    last = deliveries[-1].event
-    return Folded(State(models, last.ticks, last.id, position, count), kept, given)
+    last_event = deliveries[-1].event
+    return Folded(State(models, last_event.ticks, last_event.id, position, count), kept, given)
 
 
 def _run(
@@ -109,15 +116,15 @@ def _run(
     """Cut the next run: one event, or as many in a row as one batched reaction may take."""
     first = deliveries[start]
     reaction = reactor.reactions[first.event.type]
-    end = start + 1
-    if reaction.batched:
-        last = min(len(deliveries), start + room)
-        while (
-            end < last
-            and reactor.reactions[deliveries[end].event.type] is reaction
-            and deliveries[end].fresh == first.fresh
-        ):
-            end += 1
+    if not reaction.batched:
+        return (first,)
+    end, last = start + 1, min(len(deliveries), start + room)
+    while (
+        end < last
+        and reactor.reactions[deliveries[end].event.type] is reaction
+        and deliveries[end].fresh == first.fresh
+    ):
+        end += 1
     return deliveries[start:end]
 
 
@@ -148,9 +155,9 @@ def base_for(initial: State, kept: Sequence[State], late: Place) -> State:
 
 def write_state(reactor: Reactor, state: State) -> bytes:
     """Write a state: a line of where it stands, then a line of JSON for each model."""
-    head = f"{state.ticks} {state.id.hex()} {state.position} {state.count}".encode()
-    lines = (codec.encode(model) for codec, model in zip(reactor.codecs, state.models, strict=True))
-    return b"\n".join((head, *lines))
+    lines = b"\n".join(map(_encode, reactor.codecs, state.models))
+    id_ = state.id.hex().encode()
+    return b"%d %b %d %d\n%b" % (state.ticks, id_, state.position, state.count, lines)
 
 
 def read_state(reactor: Reactor, value: bytes) -> State:
@@ -167,6 +174,10 @@ def read_head(head: bytes) -> tuple[int, bytes, int, int]:
         return int(ticks), bytes.fromhex(id_.decode()), int(position), int(count)
     except ValueError as fault:
         raise Corrupt(f"a model's record begins with {head[:80]!r}") from fault
+
+
+def _encode(codec: Codec[Any], model: Any) -> bytes:
+    return codec.encode(model)
 
 
 def _happened(delivery: Delivery) -> Place:

@@ -65,32 +65,26 @@ class Reaction(msgspec.Struct, frozen=True):
             events = [delivery.payload for delivery in run]
         given = {name: BY_NAME[name](last.event, key) for name in self.wants}
         answer = self.function(*taken, events if self.batched else events[0], **given)
-        return self._take(models, answer)
+        return self.take(models, answer)
 
-    def _take(self, models: Models, answer: Any) -> tuple[Models, Sequence[Any]]:
+    def take(self, models: Models, answer: Any) -> tuple[Models, Sequence[Any]]:
         """Read what came back: the models in the order they were taken, then what is given out."""
         count = len(self.models)
-        first = models[self.models[0]]
-        outputs: Sequence[Any] = ()
-        if count == 1 and isinstance(answer, type(first)):
+        if count == 1 and isinstance(answer, type(models[self.models[0]])):
             fresh: Sequence[Any] = (answer,)
+            outputs: Any = ()
         elif isinstance(answer, tuple) and len(answer) in (count, count + 1):
             fresh = answer[:count]
             outputs = answer[count] if len(answer) > count else ()
         else:
-            raise TypeError(
-                f"{self.label} gave {type(answer).__name__}, not {type(first).__name__}"
-            )
+            raise TypeError(f"{self.label} gave {type(answer).__name__}, not its model")
+        if not isinstance(outputs, list | tuple):
+            raise TypeError(f"{self.label} gave out {type(outputs).__name__}, not a list")
+        after = list(models)
         for place, model in zip(self.models, fresh, strict=True):
             if not isinstance(model, type(models[place])):
                 wanted = type(models[place]).__name__
                 raise TypeError(f"{self.label} gave {type(model).__name__}, not {wanted}")
-        if not isinstance(outputs, list | tuple):
-            raise TypeError(f"{self.label} gave out {type(outputs).__name__}, not a list")
-        if count == len(models) == 1:
-            return tuple(fresh), outputs
-        after = list(models)
-        for place, model in zip(self.models, fresh, strict=True):
             after[place] = model
         return tuple(after), outputs
 

@@ -9,7 +9,16 @@ from collections.abc import Mapping
 import msgspec
 
 from perdure.core.definition import Definition, Reactor
-from perdure.core.folding import Folded, FoldFailed, base_for, fold, in_order, is_late
+from perdure.core.folding import (
+    Folded,
+    FoldFailed,
+    Place,
+    State,
+    base_for,
+    fold,
+    in_order,
+    is_late,
+)
 from perdure.core.reacting import RecordNames, emissions, history
 from perdure.core.reactions import Delivery
 from perdure.ports.engine import Log
@@ -59,42 +68,69 @@ class Folder:
         """
         await self._shelf.load(by_key)
         turn = self._clock.monotonic()
-        for key, deliveries in by_key.items():
+        for count, (key, deliveries) in enumerate(by_key.items()):
             try:
-                await self._fold_key(key, deliveries, upto, writes)
+                if not self._fold_in_order(key, deliveries, writes):
+                    await self._fold_with_history(key, deliveries, upto, writes)
             except FoldFailed as failure:
                 writes.puts.append(self._parking.park_key(key, deliveries, failure))
-            if self._clock.monotonic() - turn > SLICE_SECONDS:
+            if count % 8 == 0 and self._clock.monotonic() - turn > SLICE_SECONDS:
                 await asyncio.sleep(0)
                 turn = self._clock.monotonic()
 
-    async def _fold_key(
+    def _fold_in_order(self, key: str, deliveries: list[Delivery], writes: Writes) -> bool:
+        """Fold deliveries that come after all that was folded; ``False``: history must be read."""
+        state = self._shelf.get(key).state
+        if is_late(self._reactor, state, in_order(self._reactor, deliveries)):
+            return False
+        folded = fold(self._reactor, key, state, deliveries)
+        if folded.kept:
+            return False
+        self._write(key, deliveries, folded, None, writes)
+        return True
+
+    async def _fold_with_history(
         self, key: str, deliveries: list[Delivery], upto: int, writes: Writes
     ) -> None:
-        deliveries = in_order(self._reactor, deliveries)
+        """Fold with the kept states at hand: on from the state, or again from an earlier one."""
+        kept = await self._shelf.kept(key)
         state = self._shelf.get(key).state
-        late = is_late(self._reactor, state, deliveries)
-        if late:
-            folded = await self._refold(key, deliveries, upto)
+        late = None
+        if is_late(self._reactor, state, deliveries):
+            late = deliveries[0].event.happened
+            folded = await self._refold(key, deliveries, kept, upto)
         else:
             folded = fold(self._reactor, key, state, deliveries)
-        if folded.kept or late:
-            await self._shelf.kept(key)
+        self._write(key, deliveries, folded, late, writes)
+
+    def _write(
+        self,
+        key: str,
+        deliveries: list[Delivery],
+        folded: Folded,
+        late: Place | None,
+        writes: Writes,
+    ) -> None:
+        """Add what a fold came to; as a failed fold where it cannot be written."""
         try:
-            given = emissions(self._definitions, self._context, self._reactor, key, folded.given)
-            place = deliveries[0].event.happened if late else None
-            puts = list(self._shelf.put(key, folded.state, folded.kept, place))
-        except InvalidData as failure:  # a model or an output that cannot be written
+            given = (
+                emissions(self._definitions, self._context, self._reactor, key, folded.given)
+                if folded.given
+                else ()
+            )
+            puts = self._shelf.put(key, folded.state, folded.kept, late)
+        except InvalidData as failure:
             raise FoldFailed(deliveries[-1].event) from failure
         writes.puts += puts
         writes.intents += given
         if self._reactor.keying == "field":
             writes.puts += [self._entry(key, delivery.event) for delivery in deliveries]
 
-    async def _refold(self, key: str, deliveries: list[Delivery], upto: int) -> Folded:
+    async def _refold(
+        self, key: str, deliveries: list[Delivery], kept: Mapping[int, State], upto: int
+    ) -> Folded:
         """Fold a key again from the nearest kept state before its earliest late event."""
         self.refolds += 1
-        kept = await self._shelf.kept(key)
         base = base_for(self._shelf.initial, list(kept.values()), deliveries[0].event.happened)
         everything = list(deliveries)
         async for events in self._history.read(

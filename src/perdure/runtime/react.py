@@ -137,9 +137,14 @@ class ReactLoop:
             return
         size = self._settings.batch_events
         after = max(self.checkpoint.position, self.reached)
+        waiting: list[RecordedEvent] = []
         async for batch in self._log.read(Read(criteria=self.reactor.criteria, after=after)):
-            for start in range(0, len(batch), size):
-                await self._take(batch[start : start + size])
+            waiting += batch
+            while len(waiting) >= size:
+                await self._take(waiting[:size])
+                del waiting[:size]
+        if waiting:
+            await self._take(waiting)
         self.reached = max(head, self.checkpoint.position)
 
     async def _take(self, events: Sequence[RecordedEvent]) -> None:

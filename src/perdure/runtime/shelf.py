@@ -77,22 +77,29 @@ class Shelf:
             shelved = self._shelved[key] = Shelved(shelved.state, kept)
         return shelved.kept or {}
 
-    def put(
-        self, key: str, state: State, fresh: Sequence[State], late: Place | None
-    ) -> Iterable[Put]:
+    def put(self, key: str, state: State, fresh: Sequence[State], late: Place | None) -> list[Put]:
         """Shelve a new state, and give the records to write for it.
 
         ``fresh`` are states to keep that the fold passed; ``late`` the place before which older kept
         states stay valid. Kept states must be loaded when there is either.
         """
-        shelved = self._shelved[key]
-        yield Put(
-            "model", self._names.model(self.generation, key), write_state(self._reactor, state)
-        )
-        if not fresh and late is None:
-            self._shelved[key] = Shelved(state, shelved.kept)
-            return
-        old = shelved.kept or {}
+        kept = self._shelved[key].kept
+        value = write_state(self._reactor, state)
+        puts = [Put("model", self._names.model(self.generation, key), value)]
+        if fresh or late is not None:
+            kept = self._put_kept(key, kept or {}, fresh, late, puts)
+        self._shelved[key] = Shelved(state, kept)
+        return puts
+
+    def _put_kept(
+        self,
+        key: str,
+        old: dict[int, State],
+        fresh: Sequence[State],
+        late: Place | None,
+        puts: list[Put],
+    ) -> dict[int, State]:
+        """Choose which states to keep, each in a slot of its own, and add what changes."""
         chosen = keep(sorted(old.values(), key=lambda s: s.count), fresh, late)
         slots = {slot: s for slot, s in old.items() if any(s is c for c in chosen)}
         free = [slot for slot in range(KEPT_MAX) if slot not in slots]
@@ -100,10 +107,9 @@ class Shelf:
             if not any(one is s for s in slots.values()):
                 slot = free.pop(0)
                 slots[slot] = one
-                yield self._keep(key, slot, write_state(self._reactor, one))
-        for slot in old.keys() - slots.keys():
-            yield self._keep(key, slot, None)
-        self._shelved[key] = Shelved(state, slots)
+                puts.append(self._keep(key, slot, write_state(self._reactor, one)))
+        puts += [self._keep(key, slot, None) for slot in old.keys() - slots.keys()]
+        return slots
 
     def _keep(self, key: str, slot: int, value: bytes | None) -> Put:
         return Put("kept", self._names.kept(self.generation, key, slot), value)

@@ -26,6 +26,7 @@ from perdure.transports.heads import (
     check_host,
     check_size,
     check_start,
+    check_target,
     malformed,
     too_large,
 )
@@ -58,7 +59,7 @@ class GuardedHttpProtocol(Connection):
         self._head_bytes = 0  # never less than the head has, at most one piece more
         self._framing_bytes = 0  # of a chunked body, beyond what its chunks allow
         self._single: dict[bytes, bytes] = {}
-        self._valid_host: bytes | None = None
+        self._valid_host = b""
         self._stays_open = False  # what to do once a body is complete
 
     def shutdown(self) -> None:
@@ -116,6 +117,7 @@ class GuardedHttpProtocol(Connection):
         """Become a WebSocket; an upgrade to anything else is ignored, and so is what follows."""
         if not self._should_upgrade():
             self.cycle.keep_alive = False
+            self.cycle.transport = self.parting
             self.go_deaf()
         elif self.is_answering:
             self.refuse(malformed("An upgrade must wait for the answers before it."))
@@ -126,11 +128,11 @@ class GuardedHttpProtocol(Connection):
         """The refusal that a callback raised, or one made of the parser's complaint."""
         cause = error.__context__
         if not isinstance(error, httptools.HttpParserCallbackError):
-            return malformed(f"{error}.".replace(" .", "."))
+            return malformed(f"{str(error).strip()}.")
         if isinstance(cause, Refusal):
             return cause
-        if isinstance(cause, httptools.HttpParserInvalidURLError | ValueError | AttributeError):
-            return malformed("The request target is not a path.")
+        if isinstance(cause, httptools.HttpParserInvalidURLError):
+            return malformed("The request target is not valid.")
         self.logger.error("The head of a request could not be read", exc_info=cause)
         return Refusal("internal-error", "The request could not be read.")
 
@@ -168,6 +170,8 @@ class GuardedHttpProtocol(Connection):
         super().on_headers_complete()
         if not self.pipeline:
             self.running = self.cycle
+        elif len(self.pipeline) < self.limits.pipelined_max:
+            self.flow.resume_reading()  # else nobody notices when the client goes away
         if has_body:
             self._begin_body()
 
@@ -199,8 +203,9 @@ class GuardedHttpProtocol(Connection):
         check_start(version, self.parser.get_method())
         host = single.get(b"host")
         if host is None or host != self._valid_host:
-            check_host(host)
-            self._valid_host = host
+            self._valid_host = check_host(host)
+        if not self.url.startswith(b"/"):
+            check_target(self.url, self._valid_host)
         limits = self.limits
         if (
             len(self.headers) > limits.header_fields_max

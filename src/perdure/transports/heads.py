@@ -1,4 +1,4 @@
-"""What makes the head of a request sound: version, method, host, framing, size.
+"""What makes the head of a request sound: version, method, host, target, framing, size.
 
 One rule: what two readers of HTTP could understand differently is refused, not repaired. Each
 check returns when all is well and raises a ``Refusal`` when it is not.
@@ -22,6 +22,7 @@ SINGLE_FIELDS: Final = frozenset(
 VERSIONS: Final = frozenset({"1.1", "1.0"})
 REFUSED_METHODS: Final = frozenset({b"TRACE", b"CONNECT"})
 ALLOWED_METHODS: Final = b"GET, HEAD, OPTIONS, POST"
+SCHEMES: Final = frozenset({b"http", b"https"})
 #: uri-host [":" port] of RFC 3986, not empty.
 HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 #: A field takes this much besides its name and its value.
@@ -49,10 +50,19 @@ def check_start(version: str, method: bytes) -> None:
         raise Refusal("method-not-allowed", detail, (b"allow", ALLOWED_METHODS))
 
 
-def check_host(host: bytes | None) -> None:
+def check_host(host: bytes | None) -> bytes:
     """A host there must be, and it must look like one."""
     if host is None or not HOST.fullmatch(host):
         raise malformed("Exactly one valid Host field is needed.")
+    return host
+
+
+def check_target(target: bytes, host: bytes) -> None:
+    """A target that is no path must be a URL with a path, of the host in the ``Host`` field."""
+    scheme, _, rest = target.partition(b"://")
+    authority, slash, _ = rest.partition(b"/")
+    if scheme.lower() not in SCHEMES or not slash or authority.lower() != host.lower():
+        raise malformed("The request target must be a path.")
 
 
 def check_framing(version: str, single: Mapping[bytes, bytes]) -> bool:

@@ -162,12 +162,14 @@ class Admission:
     def is_crowded(self, running: int, count_streams: Callable[[], int], now: float) -> bool:
         """Whether ``running`` requests, less those that are streams, are as many as may be.
 
-        Asked for each request that comes while many run, so the streams are counted now and then.
+        Asked for each request that comes while many run, so the streams are counted only now and
+        then, and before anybody is refused.
         """
-        if now >= self._count_again_at:
+        in_flight_max = self.limits.in_flight_max
+        if now >= self._count_again_at or running - self._streams >= in_flight_max:
             self._streams = count_streams()
             self._count_again_at = now + STREAM_COUNT_SECONDS
-        return running - self._streams >= self.limits.in_flight_max
+        return running - self._streams >= in_flight_max
 
     def overloaded(self, detail: str) -> Refusal:
         """A refusal that says when to come again."""

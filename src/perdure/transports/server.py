@@ -107,11 +107,17 @@ class HttpServer:
             raise
 
     async def serve_until(self, stop: asyncio.Event) -> None:
-        """Start unless started, serve until ``stop`` is set, and stop gracefully."""
+        """Start unless started, serve until ``stop`` is set or the task is cancelled, then stop.
+
+        Raises:
+            OSError: the address cannot be bound.
+        """
         if self._listener is None:
             await self.start()
-        await stop.wait()
-        await self.stop()
+        try:
+            await stop.wait()
+        finally:
+            await self.stop()
 
     async def stop(self) -> None:
         """Refuse new connections, finish what is under way, cut what has not ended in time.

@@ -19,7 +19,9 @@ from perdure.vocabulary.errors import InvalidId
 TICKS_BEFORE_1970 = 0x01B21DD213814000
 TICKS_PER_SECOND = 10_000_000
 TICKS_PER_MILLISECOND = 10_000
-TICKS_MAX = (1 << 60) - 1
+#: The last tick an event id may have (in the year 5236). Version 1 holds 60 bits; the room above is
+#: for the ids that follow from it.
+TICKS_MAX = (1 << 60) - (1 << 32)
 
 _CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -50,12 +52,17 @@ def id_version(id_: bytes) -> int:
 
 
 def event_id(value: UUID | str | bytes) -> bytes:
-    """Take an event id in any of its forms. Raises ``InvalidId`` unless it is time-based."""
+    """Take an event id in any of its forms. Raises ``InvalidId`` unless it is time-based.
+
+    The time in it is at most ``TICKS_MAX``: a version 7 id could hold more than any other clock.
+    """
     id_ = _id_bytes(value)
     if id_version(id_) not in _TIME_BASED:
         raise InvalidId(
             f"{id_text(id_)} is not an event id: a time-based UUID (version 1, 6 or 7) is needed"
         )
+    if event_ticks(id_) > TICKS_MAX:
+        raise InvalidId(f"the time in event id {id_text(id_)} is beyond the year 5236")
     return id_
 
 

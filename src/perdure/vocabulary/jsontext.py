@@ -50,7 +50,7 @@ _NOT_BRACKETS = bytes(set(range(256)) - set(_LEVELS))
 
 
 def read_object(body: bytes) -> tuple[dict[str, Any], bytes]:
-    """Read a JSON object: its value, and the compact text to store.
+    """Read a JSON object: its value, and the compact text to store (``body`` itself, if it is that).
 
     Raises ``InvalidData`` for anything but one object in strict JSON, and ``LimitExceeded`` for one
     that is too big, too deep or too many. The message says where: by JSON pointer, or by byte.
@@ -75,13 +75,13 @@ def read_value(body: bytes) -> tuple[Any, bytes]:
     members = _members(value)
     if members is None:
         raise _fault(body)
-    # A value that is written as the very text it was read from had no key twice in it.
-    text = _encode(value)
-    if text != body:
-        canonical, text = text, msgspec.json.format(body, indent=-1)
-        # Spelled in another way, or with a key twice: then there are more colons than members.
-        if text != canonical and _STRING.sub(b"", text).count(b":") != members:
-            raise _fault(body)
+    canonical = _encode(value)
+    if canonical == body:  # then no key is in it twice, and there is no white space in it
+        return value, body
+    text = msgspec.json.format(body, indent=-1)
+    # Spelled in another way, or with a key twice: then there are more colons than members.
+    if text != canonical and _STRING.sub(b"", text).count(b":") != members:
+        raise _fault(body)
     return value, text
 
 
@@ -278,7 +278,7 @@ class _Writing:
         raise _invalid(f"a key of type {kind}, where JSON has only text,", _pointer(place))
 
     def _text(self, text: str, place: _Place) -> str:
-        self._take(len(text))
+        self._take(len(text) + 2)
         if not text.isascii() and (flaw := _flaw(text)):
             raise _invalid(flaw, _pointer(place))
         return text if type(text) is str else str.__str__(text)

@@ -34,7 +34,7 @@ SYSTEM_PREFIX = "perdure."
 _CONTEXT = re.compile(r"[a-z][a-z0-9_]{0,47}")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,127}")
 _LIKE_UUID = re.compile(r"[0-9a-fA-F-]{30,38}")
-_TAG = re.compile(r"[^\x00-\x1f\x7f]{1,256}")
+_TAG = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,256}")
 
 
 def check_context(name: str) -> str:
@@ -63,7 +63,7 @@ def check_name(name: str, what: str = "name") -> str:
 
 
 def check_tag(tag: str) -> str:
-    """Return a tag (1 to 256 characters, none of them a control), or raise ``InvalidName``."""
+    """Return a tag (1 to 256 characters, no control, no lone surrogate), or raise ``InvalidName``."""
     if _TAG.fullmatch(tag) is None:
         raise InvalidName(f"{tag[:64]!r} is not a tag: 1 to 256 characters without controls")
     return tag

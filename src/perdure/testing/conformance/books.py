@@ -10,12 +10,15 @@ from perdure.testing.conformance.samples import commit, committed
 from perdure.testing.conformance.subject import EngineUnderTest
 from perdure.vocabulary.commits import Commit, Statement, StatementFailed, Verdict
 
-TABLES = (
-    "CREATE TABLE IF NOT EXISTS account ("
-    "owner TEXT PRIMARY KEY, balance INTEGER NOT NULL CHECK (balance >= 0))",
-    "CREATE TABLE IF NOT EXISTS entry (id INTEGER PRIMARY KEY, owner TEXT NOT NULL "
-    "REFERENCES account (owner) DEFERRABLE INITIALLY DEFERRED)",
-)
+ACCOUNT = """CREATE TABLE IF NOT EXISTS account (
+    owner TEXT PRIMARY KEY,
+    balance INTEGER NOT NULL CHECK (balance >= 0)
+)"""
+ENTRY = """CREATE TABLE IF NOT EXISTS entry (
+    id INTEGER PRIMARY KEY,
+    owner TEXT NOT NULL REFERENCES account (owner) DEFERRABLE INITIALLY DEFERRED
+)"""
+TABLES = (ACCOUNT, ENTRY)
 OPEN_ANN = Statement("INSERT INTO account (owner, balance) VALUES ('ann', 100)", rows=1)
 OPEN_BEN = Statement("INSERT INTO account (owner, balance) VALUES ('ben', 50)", rows=1)
 ORPHAN = Statement("INSERT INTO entry (id, owner) VALUES (1, 'nobody')")
@@ -33,16 +36,15 @@ FAILING: dict[str, Statement] = {
     "deferred foreign key": ORPHAN,
 }
 
-def holds(condition: str) -> Commit:
-    """Make a commit that is written only if exactly one account meets the condition."""
-    return Commit(
-        statements=(
-            Statement(f"UPDATE account SET balance = balance WHERE {condition}", rows=1),  # noqa: S608
-        )
-    )
+
+async def expect(log: Log, condition: str) -> None:
+    """Insist that exactly one account meets the condition."""
+    look = Statement(f"UPDATE account SET balance = balance WHERE {condition}", rows=1)
+    committed(await commit(log, Commit(statements=(look,))))
 
 
 def failed(verdict: Verdict) -> StatementFailed:
+    """Insist that a commit was refused because of a statement, and give the reason."""
     assert isinstance(verdict, StatementFailed), f"not refused: {verdict}"
     return verdict
 

@@ -125,7 +125,9 @@ class Idempotence(EngineUnderTest):
     async def test_every_taken_id_is_named(self, log: Log, make: Maker) -> None:
         events = make.events(5)
         await store(log, *events)
-        changed = [replace(event, type="other") if i % 2 else event for i, event in enumerate(events)]
+        changed = [
+            replace(event, type="other") if i % 2 else event for i, event in enumerate(events)
+        ]
 
         assert await commit(log, Commit(events=tuple(changed))) == IdsTaken((1, 3))
 
@@ -183,9 +185,7 @@ class Idempotence(EngineUnderTest):
         assert verdict == GuardFailed(guard, 1)
         assert await holdings(log) == before
 
-    async def test_an_event_twice_in_one_commit_is_stored_once(
-        self, log: Log, make: Maker
-    ) -> None:
+    async def test_an_event_twice_in_one_commit_is_stored_once(self, log: Log, make: Maker) -> None:
         event, other = make.events(2)
 
         verdict = await store(log, event, other, event)
@@ -195,9 +195,7 @@ class Idempotence(EngineUnderTest):
         assert not verdict.repeated
         assert ids(await read(log)) == [event.id, other.id]
 
-    async def test_a_commit_that_contradicts_itself_is_refused(
-        self, log: Log, make: Maker
-    ) -> None:
+    async def test_a_commit_that_contradicts_itself_is_refused(self, log: Log, make: Maker) -> None:
         event = make.event()
 
         verdict = await commit(log, Commit(events=(event, make.event(), replace(event, type="no"))))
@@ -237,6 +235,10 @@ class Idempotence(EngineUnderTest):
 
         answers = await asyncio.gather(*(log.commit([Commit(events=(rival,))]) for rival in rivals))
 
-        won = [rival for rival, (verdict,) in zip(rivals, answers, strict=True) if verdict != IdsTaken((0,))]
+        won = [
+            rival
+            for rival, (verdict,) in zip(rivals, answers, strict=True)
+            if verdict != IdsTaken((0,))
+        ]
         assert len(won) == 1
         assert [stored.data for stored in await read(log)] == [won[0].data]

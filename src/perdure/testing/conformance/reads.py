@@ -26,6 +26,7 @@ from perdure.vocabulary.events import NewEvent, RecordedEvent
 from perdure.vocabulary.ids import TICKS_PER_MILLISECOND
 from perdure.vocabulary.reading import Order, Read
 
+ORDERS: tuple[Order, ...] = ("recorded", "happened")
 CRITERIA = [
     EVERYTHING,
     Criteria(types=("opened",)),
@@ -52,7 +53,9 @@ def varied(make: Maker, number: int) -> list[NewEvent]:
         return make.event(
             chance.choice((ANN, BEN, CAT)),
             chance.choice(("opened", "closed", "Opened")),
-            id=id_at(DAWN + milliseconds, chance.choice((node, 2**40 - node)), chance.choice((1, 6, 7))),
+            id=id_at(
+                DAWN + milliseconds, chance.choice((node, 2**40 - node)), chance.choice((1, 6, 7))
+            ),
             domain=chance.choice((None, "notes", "Notes")),
             tags=chance.choice(((), ("red",), ("blue", "red"), ("re", "d"))),
         )
@@ -74,7 +77,7 @@ class Reads(EngineUnderTest):
         return stored
 
     @pytest.mark.parametrize("backwards", [False, True], ids=["forwards", "backwards"])
-    @pytest.mark.parametrize("order", ["recorded", "happened"])
+    @pytest.mark.parametrize("order", ORDERS)
     async def test_a_read_is_a_filter_and_a_sort(
         self, log: Log, full: list[RecordedEvent], order: Order, backwards: bool
     ) -> None:
@@ -82,7 +85,7 @@ class Reads(EngineUnderTest):
             assert ids(await read(log, request)) == expected_ids(full, request), request
 
     async def test_an_empty_log_gives_no_batch(self, log: Log) -> None:
-        for order, backwards in product(("recorded", "happened"), (False, True)):
+        for order, backwards in product(ORDERS, (False, True)):
             assert await read(log, Read(order=order, backwards=backwards)) == []
 
     async def test_a_long_read_comes_in_batches_and_misses_nothing(
@@ -95,8 +98,8 @@ class Reads(EngineUnderTest):
         batches = [ids(batch) async for batch in log.read(Read())]
 
         assert len(batches) > 1, "all 2500 events at once are no constant memory"
-        assert sum(batches, []) == ids(events)
-        for order, backwards in product(("recorded", "happened"), (False, True)):
+        assert [id_ for batch in batches for id_ in batch] == ids(events)
+        for order, backwards in product(ORDERS, (False, True)):
             expected = ids(list(reversed(events)) if backwards else events)
             assert ids(await read(log, Read(order=order, backwards=backwards))) == expected
             some = Read(order=order, backwards=backwards, limit=1777)
@@ -114,7 +117,9 @@ class Reads(EngineUnderTest):
                 pages += ids(page)
                 following = page[-1].id
                 await store(log, make.event(id=id_at(DAWN - 1 - len(pages), 9 + backwards)))
-                await store(log, make.event(id=id_at(page[0].ticks, 10**6 + len(pages) + backwards)))
+                await store(
+                    log, make.event(id=id_at(page[0].ticks, 10**6 + len(pages) + backwards))
+                )
             assert pages == at_the_time
 
     async def test_a_reader_among_writers_sees_no_gap(self, log: Log, make: Maker) -> None:

@@ -71,9 +71,7 @@ class Waiting(EngineUnderTest):
 
     async def test_one_who_gives_up_leaves_the_others_waiting(self, log: Log, make: Maker) -> None:
         async with asyncio.timeout(BOUND_SECONDS):
-            gone, patient = (
-                asyncio.create_task(log.advanced(0, LONG_SECONDS)) for _ in range(2)
-            )
+            gone, patient = (asyncio.create_task(log.advanced(0, LONG_SECONDS)) for _ in range(2))
             await asyncio.sleep(0)
             gone.cancel()
 
