@@ -74,7 +74,7 @@ def test_a_name_is_given_back(name: str) -> None:
         "a/b",
         "a%2Fb",
         "é",
-        "аdmin",
+        "\u0430dmin",
         "a\x00",
         "\ud800",
     ],

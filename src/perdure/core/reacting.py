@@ -103,7 +103,10 @@ def route(
     *,
     live_from: int,
 ) -> Routed:
-    """Read each event and find its key. Events of waiting sources are left out: they queue."""
+    """Read each event and find its key. Events of waiting sources are left out: they queue.
+
+    History is not fresh: what was recorded up to ``live_from``, and what was imported.
+    """
     by_key: dict[str, list[Delivery]] = {}
     unreadable: list[Unreadable] = []
     blocked = set(waiting)
@@ -118,8 +121,8 @@ def route(
             unreadable.append(Unreadable(event, failure))
             blocked.add(id_text(event.entity))
             continue
-        delivery = Delivery(event, payload, gives_history or event.position > live_from)
-        by_key.setdefault(key, []).append(delivery)
+        fresh = gives_history or (event.position > live_from and not event.is_imported)
+        by_key.setdefault(key, []).append(Delivery(event, payload, fresh))
     return Routed(by_key, unreadable)
 
 

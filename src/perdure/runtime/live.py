@@ -124,33 +124,27 @@ class LiveContext:
         self, events: Sequence[NewEvent], guards: Sequence[Guard], records: Sequence[Put]
     ) -> tuple[Committed, tuple[NewEvent, ...]]:
         """Make the missing ids, each later than its entity's last; again when that has moved on."""
-        after: dict[bytes, int] = {}
         commit = Commit()
         verdict: object = None
         for _ in range(MINTING_ATTEMPTS):
-            named, before = self._name(events, after)
+            named, before = self._name(events)
             commit = Commit(guards=(*guards, *before), events=tuple(named), records=tuple(records))
             (verdict,) = await self.log.commit([commit])
             if isinstance(verdict, Committed):
                 return verdict, commit.events
             if isinstance(verdict, GuardFailed) and isinstance(verdict.guard, HappenedBefore):
-                after[verdict.guard.entity] = verdict.actual
+                self._mint.learn(verdict.guard.entity, verdict.actual)
             elif not self._made_here(verdict, events):
                 break
         raise refusal(verdict, commit)
 
-    def _name(
-        self, events: Sequence[NewEvent], after: Mapping[bytes, int]
-    ) -> tuple[list[NewEvent], list[Guard]]:
+    def _name(self, events: Sequence[NewEvent]) -> tuple[list[NewEvent], list[Guard]]:
         named: list[NewEvent] = []
         guards: dict[bytes, Guard] = {}
-        last = dict(after)
         for event in events:
             if not event.id:
-                made = self._mint.make(last.get(event.entity, 0))
-                event = msgspec.structs.replace(event, id=made)
+                event = msgspec.structs.replace(event, id=self._mint.make(event.entity))  # noqa: PLW2901
                 guards.setdefault(event.entity, HappenedBefore(event.entity, event.ticks))
-                last[event.entity] = event.ticks
             named.append(event)
         return named, list(guards.values())
 

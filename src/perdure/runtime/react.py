@@ -28,6 +28,7 @@ from perdure.vocabulary.ids import parse_id
 from perdure.vocabulary.reading import Read
 
 BACK_OFF_SECONDS_MAX = 10.0
+PAUSE_SECONDS_MAX = 0.1
 
 Announce = Callable[[msgspec.Struct], Awaitable[None]]
 logger = make_logger("perdure.react")
@@ -125,10 +126,18 @@ class ReactLoop:
         await self._announce(CaughtUp(self.reactor.name, self.reached, self.folded - before))
 
     async def _follow(self) -> None:
+        """Take what comes, when it comes.
+
+        A round is followed by a pause as long as itself, in which more gathers: so that a reactor with
+        large models, each write of which is dear, takes at most half of the time there is.
+        """
         while True:
             await self._log.advanced(self.reached, self.parking.wait_seconds())
+            began = self._clock.monotonic()
             await self._work()
             await self._retry()
+            took = self._clock.monotonic() - began
+            await self._clock.sleep(min(took, PAUSE_SECONDS_MAX))
 
     async def _work(self) -> None:
         """Take everything between the checkpoint and the head."""

@@ -42,6 +42,7 @@ class GuardedHttpProtocol(Connection):
     """One connection of a client that may be slow, broken or hostile."""
 
     parser: httptools.HttpRequestParser
+    url: bytes
 
     def __init__(
         self,
@@ -202,7 +203,7 @@ class GuardedHttpProtocol(Connection):
         single = self._single
         check_start(version, self.parser.get_method())
         host = single.get(b"host")
-        if host is None or host != self._valid_host:
+        if not host or host != self._valid_host:
             self._valid_host = check_host(host)
         if not self.url.startswith(b"/"):
             check_target(self.url, self._valid_host)

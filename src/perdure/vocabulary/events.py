@@ -72,12 +72,24 @@ class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):
         """Its place in the order of happening: ``(ticks, id bytes)``."""
         return self.ticks, self.id
 
+    @property
+    def is_imported(self) -> bool:
+        """Whether it came by import: then it is history, and nothing is given out for it."""
+        return (
+            b'"imported"' in self.metadata
+            and msgspec.json.decode(self.metadata, type=Metadata).imported
+        )
+
 
 class Metadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Who and why: written beside the payload, never inside it."""
+    """Who and why: written beside the payload, never inside it.
+
+    ``imported``: recorded by an import, which is history in this store; it stays behind on export.
+    """
 
     principal: str | None = None
     correlation_id: str | None = None
     causation_id: str | None = None
     command_id: str | None = None
     traceparent: str | None = None
+    imported: bool = False

@@ -163,8 +163,9 @@ class Reads(EngineUnderTest):
 def _requests(full: list[RecordedEvent], order: Order, backwards: bool) -> Iterator[Read]:
     low, high, head = full[10].position, full[50].position, full[-1].position
     marks = [None, full[3].id, full[40].id] if order == "happened" else [None]
-    for criteria, after, upto, following, limit in product(
-        CRITERIA, (0, low, head), (None, 0, high, head + 10), marks, (None, 0, 1, 9)
+    bounds = [*product((0, low), (None, high, head + 10)), (0, 0), (head, None), (high, low)]
+    for criteria, (after, upto), following, limit in product(
+        CRITERIA, bounds, marks, (None, 0, 1, 9)
     ):
         yield Read(
             criteria=criteria,
