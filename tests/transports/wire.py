@@ -5,11 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from perdure.transports.limits import HttpLimits
+from perdure.transports.server import HttpServer
+
 Address = tuple[str, int]
+
+HOST = b"Host: example.test\r\n"
+GET = b"GET /good HTTP/1.1\r\n" + HOST + b"\r\n"
+LAST = b"GET /last HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"
+SMUGGLED = b"GET /smuggled HTTP/1.1\r\n" + HOST + b"\r\n"
+CHUNKED = b"POST /good HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
 
 #: How long a test waits for what must happen; far more than it takes.
 PATIENCE_SECONDS = 10
@@ -84,6 +94,17 @@ async def respond(send: Any, status: int, body: bytes) -> None:
     headers = [(b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+@asynccontextmanager
+async def serving(limits: HttpLimits | None = None) -> AsyncIterator[tuple[Recorder, HttpServer]]:
+    app = Recorder()
+    async with HttpServer(app, "127.0.0.1", 0, limits, on_stopping=app.release.set) as server:
+        yield app, server
+
+
+def get(*fields: bytes, start: bytes = b"GET /bad HTTP/1.1", host: bytes = HOST) -> bytes:
+    return start + b"\r\n" + host + b"".join(field + b"\r\n" for field in fields) + b"\r\n"
 
 
 class Client:
