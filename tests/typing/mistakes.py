@@ -1,0 +1,77 @@
+"""Mistakes a user makes, each of which a type checker must catch in the editor.
+
+Every line that ends in ``# caught`` must have an error; no other line may. Never imported, only checked.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import uuid4
+
+import perdure
+from perdure import Context
+
+
+@dataclass(frozen=True)
+class Added:
+    sku: str
+
+
+@dataclass(frozen=True)
+class Cart:
+    items: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Other:
+    n: int = 0
+
+
+shop = Context("shop")
+shop.event(Added)
+cart = shop.service("cart", Cart)
+
+
+@cart.react
+def right(model: Cart, event: Added, *, at: datetime) -> Cart:
+    return model
+
+
+@cart.react
+def right_with_events(model: Cart, event: Added) -> tuple[Cart, list[Added]]:
+    return model, [event]
+
+
+cart.react(right)
+
+
+@cart.react  # caught
+def wrong_model_returned(model: Cart, event: Added) -> Other:
+    return Other()
+
+
+@cart.react  # caught
+def wrong_model_taken(model: Other, event: Added) -> Cart:
+    return Cart()
+
+
+@cart.react  # caught
+def forgets_the_model(model: Cart, event: Added) -> list[Added]:
+    return [event]
+
+
+@cart.react  # caught
+def gives_nothing(model: Cart, event: Added) -> None:
+    pass
+
+
+@cart.react
+def forgets_to_return(model: Cart, event: Added) -> Cart:  # caught
+    pass
+
+
+async def reads() -> None:
+    async with perdure.open(shop, store="memory://") as app:
+        model: Cart = await app.model(cart[uuid4()])
+        other: Other = await app.model(cart[uuid4()])  # caught
+        await app.append(Added("tea"))  # caught
+        print(model, other)
