@@ -189,6 +189,11 @@ def test_a_value_that_holds_its_parts_many_times_over_is_refused(leaf: object) -
         write_object({"a": value})
 
 
+def test_a_long_text_in_many_places_is_refused_before_it_is_written_out() -> None:
+    with pytest.raises(TooLarge, match="more than 1048576 bytes"):
+        write_object({"a": ["x" * 100_000] * 50})
+
+
 @pytest.mark.parametrize(
     ("value", "why"),
     [

@@ -7,18 +7,20 @@ digit by digit.
 
 import re
 from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from math import isfinite
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from perdure.vocabulary.errors import InvalidData
+from perdure.vocabulary.errors import InvalidData, PayloadMismatch
 from perdure.vocabulary.jsontext import write_object
 
 T = TypeVar("T")
 
-_PLACE = re.compile(r" - at `(?:key in )?\$([^`]*)`$")
-_SCALARS = (Decimal,)
+_PLACE = re.compile(r" - at `(?:key` in `)?\$([^`]*)`$")
+_SCALARS = (Decimal, datetime, date, time, timedelta)
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 
 
@@ -32,18 +34,18 @@ class Codec(Generic[T]):
         self._encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=_write_foreign)
 
     def decode(self, data: bytes) -> T:
-        """Read a value. Raises ``InvalidData`` with the JSON pointer of the fault."""
+        """Read a value. Raises ``PayloadMismatch`` with the JSON pointer of the fault."""
         try:
             return self._read(data)
         except (msgspec.ValidationError, ValueError, TypeError) as fault:
             message, where = _explain(fault)
-            raise InvalidData(f"{message} at {where or 'the top'}", where) from fault
+            raise PayloadMismatch(f"{message} at {where or 'the top'}", where) from fault
 
     def encode(self, value: T) -> bytes:
-        """Write a value. Raises ``InvalidData`` for what JSON cannot say, such as NaN."""
+        """Write a value. Raises ``InvalidData`` for a number that JSON cannot say."""
         data = self._encoder.encode(value)
-        if b"null" in data:  # the encoder writes NaN as null; the strict way raises
-            write_object({"": to_plain(value)})
+        if b"null" in data or b"NaN" in data or b"Infinity" in data:
+            _check_finite(to_plain(value), "")  # the encoder writes a float's NaN as null
         return data
 
     def encode_strictly(self, value: T) -> bytes:
@@ -55,8 +57,21 @@ class Codec(Generic[T]):
 
 
 def to_plain(value: Any) -> Any:
-    """Turn a value into dictionaries, lists and scalars; ``Decimal`` stays for the writer."""
-    return msgspec.to_builtins(value, builtin_types=_SCALARS, enc_hook=_write_foreign)
+    """Turn a value into dictionaries, lists and scalars; numbers and times stay for the writer."""
+    return msgspec.to_builtins(
+        value, builtin_types=_SCALARS, str_keys=True, enc_hook=_write_foreign
+    )
+
+
+def _check_finite(plain: Any, where: str) -> None:
+    if isinstance(plain, dict):
+        for key, inner in plain.items():
+            _check_finite(inner, f"{where}/{key}")
+    elif isinstance(plain, list | tuple):
+        for index, inner in enumerate(plain):
+            _check_finite(inner, f"{where}/{index}")
+    elif isinstance(plain, float | Decimal) and not isfinite(plain):
+        raise InvalidData(f"{plain} at {where or 'the top'} is not a number in JSON", where)
 
 
 def _write_foreign(value: Any) -> Any:

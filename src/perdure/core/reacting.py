@@ -117,11 +117,11 @@ def route(
         try:
             payload = read(event)
             key = key_of(event, payload)
+            fresh = gives_history or (event.position > live_from and not event.is_imported)
         except Exception as failure:
             unreadable.append(Unreadable(event, failure))
             blocked.add(id_text(event.entity))
             continue
-        fresh = gives_history or (event.position > live_from and not event.is_imported)
         by_key.setdefault(key, []).append(Delivery(event, payload, fresh))
     return Routed(by_key, unreadable)
 

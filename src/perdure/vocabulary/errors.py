@@ -9,12 +9,16 @@
         RecordMoved                    a record is at another revision
         HappenedEarlier                the entity has an event that happened later
       EventIdTaken                     an id is stored with other content; nothing was written
+      RequestKeyReused                 a request key is used already, for other events
       NotFound
         ContextNotFound, EventNotFound, ModelNotFound
       Rejected                         the domain said no; carries its reason
       InvalidInput                     the caller's fault; says where
-        InvalidId, InvalidName, InvalidData
-        LimitExceeded                  too big, too deep, too many
+        InvalidId, InvalidName
+        InvalidData                    not the JSON that is due
+          PayloadMismatch              sound JSON that does not fit the declared type
+        LimitExceeded                  too deep, too many
+          TooLarge                     too many bytes, or events in one batch
       Parked                           a key stands still behind an event that keeps failing
       NotCaughtUp                      the models have not reached the position in time
       EngineError                      the store failed
@@ -80,6 +84,14 @@ class EventIdTaken(PerdureError):
         self.ids, self.indices = ids, indices
 
 
+class RequestKeyReused(PerdureError):
+    """A request key is used already, for other events. Nothing was written."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"request key {key!r} was used for other events; use a new one")
+        self.key = key
+
+
 class NotFound(PerdureError):
     """What was asked for does not exist."""
 
@@ -108,12 +120,13 @@ class InvalidInput(PerdureError):
     """Malformed input: the caller's fault. Nothing was written.
 
     ``where`` is a JSON pointer into the body, or the name of the parameter; empty when it is the
-    whole of it.
+    whole of it. ``index`` says which of several events is meant, when there are several.
     """
 
     def __init__(self, message: str, where: str = "") -> None:
         super().__init__(message)
         self.where = where
+        self.index: int | None = None
 
 
 class InvalidId(InvalidInput):
@@ -125,11 +138,19 @@ class InvalidName(InvalidInput):
 
 
 class InvalidData(InvalidInput):
-    """A payload that does not fit its declared type."""
+    """Not the JSON that is due here: malformed, not strict, or not an object."""
+
+
+class PayloadMismatch(InvalidData):
+    """Sound JSON that does not fit the type declared for it."""
 
 
 class LimitExceeded(InvalidInput):
     """Bigger, deeper or more than is taken in."""
+
+
+class TooLarge(LimitExceeded):
+    """More bytes, or more events, than are taken in at once."""
 
 
 class Parked(PerdureError):

@@ -24,7 +24,7 @@ from uuid import UUID
 
 import msgspec
 
-from perdure.vocabulary.errors import InvalidData, InvalidInput, LimitExceeded
+from perdure.vocabulary.errors import InvalidData, InvalidInput, LimitExceeded, TooLarge
 
 #: Arrays and objects inside one another, the outermost counted.
 DEPTH_MAX = 64
@@ -64,9 +64,9 @@ def read_object(body: bytes) -> tuple[dict[str, Any], bytes]:
 def read_value(body: bytes) -> tuple[Any, bytes]:
     """Read any JSON value, under the same rules as ``read_object``."""
     if len(body) > DATA_BYTES_MAX:
-        raise LimitExceeded(f"{len(body)} bytes of JSON; {DATA_BYTES_MAX} at most")
-    # Before parsing, for a bomb goes off there: on the stack, or in memory.
-    if body.count(b"[") + body.count(b"{") > DEPTH_MAX or len(body) > NODES_MAX:
+        raise TooLarge(f"{len(body)} bytes of JSON; {DATA_BYTES_MAX} at most")
+    # Before parsing, for a bomb goes off there: on the stack, or in memory, by its many containers.
+    if body.count(b"[") + body.count(b"{") > DEPTH_MAX:
         _check_structure(body)
     try:
         value = _decode(body)
@@ -80,7 +80,7 @@ def read_value(body: bytes) -> tuple[Any, bytes]:
         return value, body
     text = msgspec.json.format(body, indent=-1)
     # Spelled in another way, or with a key twice: then there are more colons than members.
-    if text != canonical and _STRING.sub(b"", text).count(b":") != members:
+    if text != canonical and count_members(text) != members:
         raise _fault(body)
     return value, text
 
@@ -96,6 +96,11 @@ def write_object(value: Mapping[str, Any]) -> bytes:
     if not isinstance(value, Mapping):
         raise InvalidData(f"a value of type {type(value).__name__} is not a JSON object")
     return read_object(_write(_Writing().plain(value, None, 0)))[1]
+
+
+def count_members(text: bytes) -> int:
+    """Count the members of all objects in a JSON text, each as often as it is written there."""
+    return _STRING.sub(b"", text).count(b":")
 
 
 def same_json(a: bytes, b: bytes) -> bool:
@@ -273,21 +278,21 @@ class _Writing:
 
     def _key(self, key: object, place: _Place) -> str:
         if isinstance(key, str):
-            return self._text(key, place)
+            return self._text(key, place, "a key with ")
         kind = type(key).__name__
         raise _invalid(f"a key of type {kind}, where JSON has only text,", _pointer(place))
 
-    def _text(self, text: str, place: _Place) -> str:
+    def _text(self, text: str, place: _Place, role: str = "") -> str:
         self._take(len(text) + 2)
         if not text.isascii() and (flaw := _flaw(text)):
-            raise _invalid(flaw, _pointer(place))
+            raise _invalid(role + flaw, _pointer(place))
         return text if type(text) is str else str.__str__(text)
 
     def _take(self, size: int) -> None:
         """Use up room. Without it, a value that holds its parts many times over has no end."""
         self._room -= size
         if self._room < 0:
-            raise LimitExceeded(f"more than {DATA_BYTES_MAX} bytes of JSON")
+            raise TooLarge(f"more than {DATA_BYTES_MAX} bytes of JSON")
 
 
 def _number(value: float, place: _Place) -> float:
