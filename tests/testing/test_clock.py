@@ -1,6 +1,7 @@
 """The environment in a test's hands stands still, and moves as it is told."""
 
 import asyncio
+from collections.abc import Coroutine
 
 import pytest
 
@@ -8,10 +9,12 @@ from perdure.ports.environment import Environment
 from perdure.testing import FixedNode, ManualClock, ManualEnvironment, SeededChance
 
 
-async def _sleeping(clock: ManualClock, *seconds: float) -> list[asyncio.Task[None]]:
-    before = clock.sleepers
-    tasks = [asyncio.create_task(clock.sleep(each)) for each in seconds]
-    while clock.sleepers < before + len(tasks):
+async def _asleep(
+    clock: ManualClock, *naps: Coroutine[None, None, None]
+) -> list[asyncio.Task[None]]:
+    """Start naps, and wait until all of them wait for the clock."""
+    tasks = [asyncio.create_task(nap) for nap in naps]
+    while clock.sleepers < len(tasks):
         await asyncio.sleep(0)
     return tasks
 
@@ -44,7 +47,7 @@ def test_time_never_goes_back_but_its_face_may() -> None:
 
 async def test_sleepers_wake_when_their_time_has_come() -> None:
     clock = ManualClock()
-    tasks = await _sleeping(clock, 3, 1, 2)
+    tasks = await _asleep(clock, *map(clock.sleep, (3, 1, 2)))
 
     clock.advance(1)
     assert await _done(*tasks) == [False, True, False]
@@ -63,9 +66,7 @@ async def test_the_earliest_wakes_first() -> None:
         await clock.sleep(seconds)
         woken.append(seconds)
 
-    tasks = [asyncio.create_task(sleep(seconds)) for seconds in (3, 1, 2)]
-    while clock.sleepers < 3:
-        await asyncio.sleep(0)
+    tasks = await _asleep(clock, *map(sleep, (3, 1, 2)))
     clock.advance(10)
     await asyncio.gather(*tasks)
 
@@ -74,7 +75,7 @@ async def test_the_earliest_wakes_first() -> None:
 
 async def test_a_cancelled_sleeper_is_no_sleeper() -> None:
     clock = ManualClock()
-    (task,) = await _sleeping(clock, 1)
+    (task,) = await _asleep(clock, clock.sleep(1))
 
     task.cancel()
     assert await _done(task) == [True]

@@ -71,11 +71,9 @@ def judge(commit: Commit, view: View, head: int) -> Accepted | Committed | Guard
     repeats = {
         i: Receipt(old.position, old.version) for i, old in stored.items() if old is not None
     }
-    taken = tuple(
-        i for i, old in stored.items() if old is not None and not same_event(commit.events[i], old)
-    ) + _taken_within(commit.events)
+    taken = _taken(commit.events, stored)
     if taken:
-        return IdsTaken(tuple(sorted(set(taken))))
+        return IdsTaken(taken)
     if commit.events and len(repeats) == len(commit.events):
         return Committed(tuple(repeats[i] for i in range(len(repeats))), head, repeated=True)
     for guard in commit.guards:
@@ -115,15 +113,15 @@ def same_event(new: NewEvent, old: NewEvent | RecordedEvent) -> bool:
     )
 
 
-def _taken_within(events: tuple[NewEvent, ...]) -> tuple[int, ...]:
-    """Give the indices of events that contradict an earlier one of the same commit."""
-    if len(events) < 2:
-        return ()
-    first: dict[bytes, NewEvent] = {}
+def _taken(
+    events: tuple[NewEvent, ...], stored: Mapping[int, RecordedEvent | None]
+) -> tuple[int, ...]:
+    """Give the indices of events that contradict what is stored, or an earlier one of the commit."""
+    first: dict[bytes, NewEvent | RecordedEvent] = {}
     return tuple(
         index
         for index, event in enumerate(events)
-        if not same_event(event, first.setdefault(event.id, event))
+        if not same_event(event, first.setdefault(event.id, stored[index] or event))
     )
 
 

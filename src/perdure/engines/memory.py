@@ -164,7 +164,7 @@ class MemoryLog:
         while batch := list(islice(selected, BATCH_EVENTS)):
             yield batch
             await asyncio.sleep(0)
-            self._held()  # closed meanwhile: say so, rather than seem to be at the end
+            self._held()  # closed meanwhile: nothing is held any more
 
     async def events(self, ids: Sequence[bytes]) -> list[RecordedEvent]:
         """Give the events stored under these ids, by position."""

@@ -13,7 +13,8 @@ class Read(msgspec.Struct, frozen=True, kw_only=True):
     """Which events, in which order, from where.
 
     ``after`` (exclusive) and ``upto`` (inclusive) bound positions in either order. ``following`` is an
-    event id: reading by happened starts behind it, in the direction of reading. A page by happened is
+    event id: reading by happened starts behind its place, in the direction of reading, whether or not
+    it is stored; reading by position does not look at it. A page by happened is
     stable when ``upto`` pins it.
     """
 

@@ -1,6 +1,7 @@
 """Contexts share nothing, and a closed log does nothing."""
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine
 
 from perdure.ports.engine import Engine, Log
@@ -20,6 +21,7 @@ from perdure.testing.conformance.subject import EngineUnderTest
 from perdure.vocabulary.commits import Commit, EntityAt, NothingAfter, Put, RecordAt, Settle
 from perdure.vocabulary.criteria import EVERYTHING
 from perdure.vocabulary.errors import Unavailable
+from perdure.vocabulary.reading import Read
 
 
 class Isolation(EngineUnderTest):
@@ -106,6 +108,18 @@ class Isolation(EngineUnderTest):
         answers = await asyncio.gather(*writing, return_exceptions=True)
         refused = [answer for answer in answers if isinstance(answer, BaseException)]
         assert all(isinstance(answer, Unavailable) for answer in refused), refused
+
+    async def test_closing_never_looks_like_the_end_of_a_read(self, log: Log, make: Maker) -> None:
+        await store(log, *make.events(2000))
+        reading = log.read(Read())
+        seen = len(await anext(reading))
+
+        await log.close()
+
+        with contextlib.suppress(Unavailable):
+            async for batch in reading:
+                seen += len(batch)
+            assert seen == 2000
 
     async def _is_closed(self, log: Log, make: Maker) -> None:
         calls: tuple[Coroutine[None, None, object], ...] = (

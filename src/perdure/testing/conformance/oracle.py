@@ -69,6 +69,10 @@ class ExpectedLog:
         """Give the revision a record should have."""
         return self.records[kind, key].revision if (kind, key) in self.records else 0
 
+    def records_of(self, kind: str) -> list[Record]:
+        """Give the records there should be of a kind, in order of key."""
+        return sorted((r for r in self.records.values() if r.kind == kind), key=lambda r: r.key)
+
     @property
     def head(self) -> int:
         """The highest position that was given."""

@@ -1,6 +1,6 @@
 """What the suite writes, and how it reads back: small values with names, and no engine in sight."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from itertools import count
 from typing import NamedTuple
 
@@ -98,7 +98,7 @@ async def read(log: Log, request: Read | None = None) -> list[RecordedEvent]:
     return events
 
 
-def ids(events: Sequence[RecordedEvent | NewEvent]) -> list[bytes]:
+def ids(events: Iterable[RecordedEvent | NewEvent]) -> list[bytes]:
     """Give the ids of events."""
     return [event.id for event in events]
 

@@ -128,6 +128,8 @@ class Statements(Books):
             [Commit(events=(make.event(),), statements=(OPEN_ANN,)), Commit(events=(make.event(),))]
         )
 
-        assert "statements" in failed(verdicts[0]).reason
+        refused = failed(verdicts[0])
+        assert refused.index == 0
+        assert "statements" in refused.reason
         assert committed(verdicts[1]).receipts[0].version == 1
         assert len(await read(log)) == 1
