@@ -10,7 +10,7 @@ import pytest
 
 from perdure import App, Context, NewEvent, Settings
 from perdure.engines.memory import MemoryEngine
-
+from perdure.engines.sqlite import SqliteEngine
 from perdure.ports.engine import Engine
 from perdure.runtime.environment import SystemEnvironment
 from perdure.vocabulary.ids import make_event_id, ticks_at
@@ -31,11 +31,6 @@ def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
     """Open applications one after another over one store, of each engine in turn."""
     environment = SystemEnvironment()
     outliving = OutlivingEngine(environment.clock)
-
-    try:
-        from perdure.engines.sqlite import SqliteEngine  # XX
-    except ImportError:
-        SqliteEngine = None
 
     def open_app(*contexts: Context, react: bool = True, **settings: Any) -> App:
         engine: Engine = (
