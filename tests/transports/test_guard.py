@@ -24,6 +24,7 @@ from tests.transports.wire import (
     get,
     problem,
     read_body,
+    respond,
     serving,
     statuses,
 )
@@ -118,14 +119,43 @@ async def test_the_application_is_told_when_a_body_breaks() -> None:
         assert app.executed == []
 
 
-async def test_an_answer_that_has_begun_is_cut_when_the_body_breaks() -> None:
+async def test_a_request_whose_body_broke_cannot_answer_after_the_refusal(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async with serving() as (app, server):
         client = await Client.connect(server.address)
-        await client.send(CHUNKED.replace(b"/good", b"/early") + b"1\r\n")
+        await client.send(CHUNKED.replace(b"/good", b"/late") + b"1\r\n")
+        await app.started.acquire()
+        await client.send(b"xyz\r\n")
         answer = await client.read_to_end()
+        app.release.set()
+        await asyncio.wait_for(app.finished.wait(), 5)
         await client.close()
 
-        assert statuses(answer) == [413]
+        assert statuses(answer) == [400]
+        assert caplog.text == ""
+
+
+async def test_an_answer_that_has_begun_is_cut_when_the_body_breaks() -> None:
+    async with serving() as (_, server):
+        client = await Client.connect(server.address)
+        await client.send(CHUNKED.replace(b"/good", b"/duplex") + b"1\r\n")
+        assert statuses(await client.read_until(b"hello")) == [200]
+        await client.send(b"xyz\r\n")
+
+        assert await client.read_to_end() == b"\r\n"
+        await client.close()
+
+
+async def test_an_answer_that_began_before_the_body_was_whole_closes_as_it_said() -> None:
+    async with serving() as (app, server):
+        client = await Client.connect(server.address)
+        await client.send(CHUNKED.replace(b"/good", b"/duplex"))
+        assert b"\r\nconnection: close\r\n" in await client.read_until(b"hello")
+        await client.send(b"0\r\n\r\n" + SMUGGLED)
+
+        assert (await client.read_to_end()).endswith(b"bye\r\n0\r\n\r\n")
+        await client.close()
         assert app.executed == []
 
 
@@ -319,6 +349,57 @@ async def test_a_client_that_does_not_read_is_cut_off() -> None:
         await client.close()
 
 
+async def test_a_head_that_came_too_slowly_is_not_executed_when_it_is_whole_at_last() -> None:
+    async with serving(HttpLimits(header_seconds_max=0.1)) as (app, server):
+        client = await Client.connect(server.address)
+        await client.send(get(start=b"GET /slow HTTP/1.1") + SMUGGLED[:-2])
+        await app.started.acquire()
+        # A silent connection is timed out after the head that waits behind the slow request.
+        assert statuses(await exchange(server.address)) == [408]
+        await client.send(b"\r\n" + SMUGGLED)
+        app.release.set()
+        answer = await client.read_to_end()
+        await client.close()
+
+        assert statuses(answer) == [200, 408]
+        assert [path for _, path, _ in app.executed] == ["/slow"]
+
+
+async def test_a_client_that_waits_to_be_told_to_continue_is_not_slow() -> None:
+    limits = HttpLimits(body_grace_seconds=0.3, header_seconds_max=0.7)
+    async with serving(limits) as (app, server):
+        client = await Client.connect(server.address)
+        fields = HOST + b"Expect: 100-continue\r\nContent-Length: 5\r\nConnection: close\r\n\r\n"
+        await client.send(b"POST /patient HTTP/1.1\r\n" + fields)
+        await app.started.acquire()
+        assert statuses(await exchange(server.address)) == [408]  # so much time has passed
+        app.release.set()
+        await client.read_until(b"Continue\r\n\r\n")
+        await client.send(b"hello")
+
+        assert statuses(await client.read_to_end()) == [200]
+        await client.close()
+
+
+async def test_a_client_that_reads_slowly_gets_everything() -> None:
+    async def large(scope: Any, receive: Any, send: Any) -> None:
+        await read_body(receive)
+        await respond(send, 200, b"x" * size)
+
+    size = 12_000_000
+    limits = HttpLimits(write_stall_seconds_max=0.2, header_seconds_max=0.1)
+    async with HttpServer(large, "127.0.0.1", 0, limits) as server:
+        client = await Client.connect(server.address)
+        await client.send(LAST)
+        received = len(await client.read_until(b"\r\n\r\n"))
+        while piece := await client.reader.read(65_536):
+            received += len(piece)
+            await asyncio.sleep(0.001)
+        await client.close()
+
+        assert received > size
+
+
 # Room
 
 
@@ -352,11 +433,9 @@ async def test_requests_under_way_are_bounded_and_streams_are_not_counted() -> N
     async with serving(HttpLimits(in_flight_max=2)) as (app, server):
         streams = [await Client.connect(server.address) for _ in range(3)]
         for stream in streams:
-            await eventually(lambda: is_served(server.address))
             await stream.send(get(start=b"GET /stream HTTP/1.1"))
             await stream.read_until(b"hello")
         slow = [await Client.connect(server.address) for _ in range(2)]
-        await eventually(lambda: is_served(server.address))
         for client in slow:
             await client.send(get(start=b"GET /slow HTTP/1.1"))
         await eventually(lambda: reached(app, "/slow", 2))
@@ -371,6 +450,29 @@ async def test_requests_under_way_are_bounded_and_streams_are_not_counted() -> N
         assert await is_served(server.address)
         for client in streams + slow:
             await client.close()
+
+
+async def test_streams_that_have_ended_make_no_room() -> None:
+    async with serving(HttpLimits(in_flight_max=2)) as (app, server):
+        streams = [await Client.connect(server.address) for _ in range(3)]
+        for stream in streams:
+            await stream.send(get(start=b"GET /stream HTTP/1.1"))
+            await stream.read_until(b"hello")
+        assert await is_served(server.address)
+        for stream in streams:
+            await stream.close()
+        slow = [await Client.connect(server.address) for _ in range(2)]
+        for client in slow:
+            await client.send(get(start=b"GET /slow HTTP/1.1"))
+        await eventually(lambda: reached(app, "/slow", 2))
+
+        await eventually(lambda: is_overloaded(server.address))
+        for client in slow:
+            await client.close()
+
+
+async def is_overloaded(address: Address) -> bool:
+    return statuses(await exchange(address, LAST)) == [503]
 
 
 async def reached(app: Recorder, path: str, times: int) -> bool:

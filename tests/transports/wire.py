@@ -34,6 +34,7 @@ class Recorder:
     started: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
     release: asyncio.Event = field(default_factory=asyncio.Event)
     disconnected: asyncio.Event = field(default_factory=asyncio.Event)
+    finished: asyncio.Event = field(default_factory=asyncio.Event)
     running: int = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -43,12 +44,21 @@ class Recorder:
         try:
             if scope["path"] == "/early":
                 await respond(send, 413, b"too much")
+            elif scope["path"] == "/late":
+                await self.release.wait()
+                await respond(send, 200, b"late")
+            elif scope["path"] == "/duplex":
+                await self._converse(receive, send)
+            elif scope["path"] == "/patient":
+                await self.release.wait()
+                await self._answer(scope, receive, send)
             elif scope["path"] == "/stream":
                 await self._stream(receive, send)
             else:
                 await self._answer(scope, receive, send)
         finally:
             self.running -= 1
+            self.finished.set()
 
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
         body = await read_body(receive)
@@ -59,6 +69,14 @@ class Recorder:
         if scope["path"] == "/slow":
             await self.release.wait()
         await respond(send, 200, body or b"ok")
+
+    async def _converse(self, receive: Any, send: Any) -> None:
+        """An answer that begins before the body has come."""
+        start = {"type": "http.response.start", "status": 200, "headers": []}
+        await send(start)
+        await send({"type": "http.response.body", "body": b"hello", "more_body": True})
+        await read_body(receive)
+        await send({"type": "http.response.body", "body": b"bye"})
 
     async def _stream(self, receive: Any, send: Any) -> None:
         """An idle stream: the head, one chunk, then nothing until released or disconnected."""
@@ -170,5 +188,5 @@ def problem(answer: bytes) -> dict[str, Any]:
 async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
     """Return once ``holds`` does; fail when it does not in good time."""
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while not await holds():  # noqa: ASYNC110  # what a stranger sees is no event of ours
+        while not await holds():  # what a stranger sees is no event of ours
             await asyncio.sleep(0.01)

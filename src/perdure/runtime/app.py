@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar
 from perdure.core.context import Context
 from perdure.core.definition import define
 from perdure.core.service import ModelRef
-from perdure.ports.engine import Engine
+from perdure.ports.engine import Capability, Engine
 from perdure.ports.environment import Environment
 from perdure.runtime.config import Settings
 from perdure.runtime.live import LiveContext
@@ -77,6 +77,11 @@ class App:
         for live in self.contexts.values():
             await live.stop()
         await self.engine.close()
+
+    @property
+    def durability(self) -> str:
+        """What an acknowledged commit survives: ``durable`` (power loss) or ``memory`` (nothing)."""
+        return "durable" if Capability.DURABLE in self.engine.capabilities else "memory"
 
     def context(self, name: str) -> LiveContext:
         """Give a context at work. Raises ``ContextNotFound``."""

@@ -1,7 +1,7 @@
 """One context at work: appending to it, reading it, its models and its loops."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 import msgspec
 
@@ -37,6 +37,7 @@ from perdure.vocabulary.errors import (
     HappenedEarlier,
     InvalidData,
     InvalidId,
+    InvalidInput,
     InvalidName,
     PerdureError,
     RecordMoved,
@@ -51,6 +52,9 @@ from perdure.vocabulary.reading import Read, Size
 #: An id the server made is made again this often when the entity has moved on meanwhile.
 MINTING_ATTEMPTS = 8
 _NAMES_REMEMBERED_MAX = 10_000
+
+#: Makes the records to write beside events, once these have their ids.
+Beside = Callable[[Sequence[NewEvent]], Sequence[Put]]
 
 logger = make_logger("perdure.context")
 
@@ -88,17 +92,24 @@ class LiveContext:
         events: Sequence[NewEvent],
         *,
         guards: Sequence[Guard] = (),
-        records: Sequence[Put] = (),
+        beside: Beside | None = None,
     ) -> tuple[Committed, tuple[NewEvent, ...]]:
         """Record events, all or none, on condition of the guards; give their receipts and ids.
 
-        Events without an id get one, later than all their entity has. Raises ``InvalidInput`` for what is
+        Events without an id get one, later than all their entity has. ``beside`` makes records to write
+        in the same commit, from the events with their ids. Raises ``InvalidInput`` for what is
         malformed, ``EventIdTaken`` for ids stored with other content, ``ConcurrencyError`` for a guard that
         is false, ``EngineError`` for a store that fails; nothing is written then, except that after
         ``OutcomeUnknown`` it must be asked again under the same ids.
         """
-        checked = [self._check(event) for event in events]
-        return await self._append(checked, guards, records)
+        checked: list[NewEvent] = []
+        try:
+            for event in events:
+                checked.append(self._check(event))  # noqa: PERF401  # its length says which failed
+        except InvalidInput as fault:
+            fault.index = len(checked) if len(events) > 1 else None
+            raise
+        return await self._append(checked, guards, beside)
 
     async def announce(self, event: msgspec.Struct) -> None:
         """Record a system event, when a service of this context reacts to its type."""
@@ -107,28 +118,31 @@ class LiveContext:
             return
         entity = system_entity(self.name).bytes
         data = declared.codec.encode_strictly(event)
-        await self._append([NewEvent(type=declared.name, entity=entity, data=data)], (), ())
+        await self._append([NewEvent(type=declared.name, entity=entity, data=data)])
 
     async def _append(
-        self, events: Sequence[NewEvent], guards: Sequence[Guard], records: Sequence[Put]
+        self,
+        events: Sequence[NewEvent],
+        guards: Sequence[Guard] = (),
+        beside: Beside | None = None,
     ) -> tuple[Committed, tuple[NewEvent, ...]]:
         if all(event.id for event in events):
-            commit = Commit(guards=tuple(guards), events=tuple(events), records=tuple(records))
+            commit = _commit(events, guards, beside)
             (verdict,) = await self.log.commit([commit])
             if isinstance(verdict, Committed):
                 return verdict, commit.events
             raise refusal(verdict, commit)
-        return await self._append_minting(events, guards, records)
+        return await self._append_minting(events, guards, beside)
 
     async def _append_minting(
-        self, events: Sequence[NewEvent], guards: Sequence[Guard], records: Sequence[Put]
+        self, events: Sequence[NewEvent], guards: Sequence[Guard], beside: Beside | None
     ) -> tuple[Committed, tuple[NewEvent, ...]]:
         """Make the missing ids, each later than its entity's last; again when that has moved on."""
         commit = Commit()
         verdict: object = None
         for _ in range(MINTING_ATTEMPTS):
             named, before = self._name(events)
-            commit = Commit(guards=(*guards, *before), events=tuple(named), records=tuple(records))
+            commit = _commit(named, (*guards, *before), beside)
             (verdict,) = await self.log.commit([commit])
             if isinstance(verdict, Committed):
                 return verdict, commit.events
@@ -216,6 +230,20 @@ class LiveContext:
         found = self.definition.models.get(domain)
         return Criteria(domains=(domain,)) if found is None else found[0].criteria
 
+    async def entities(
+        self, criteria: Criteria, *, after: bytes = b"", limit: int = 1000
+    ) -> list[bytes]:
+        """Give the entities that have a matching event, in order of id, behind ``after``."""
+        return await self.log.entities(criteria, after, limit)
+
+    async def head(self) -> int:
+        """Give the highest position; 0 while nothing is recorded."""
+        return await self.log.head()
+
+    async def advanced(self, position: int, timeout_seconds: float) -> int:
+        """Wait until the head is above the position, and give the head; or give it at the time-out."""
+        return await self.log.advanced(position, timeout_seconds)
+
     async def domains(self) -> list[str]:
         """Give the domains of the context: those that events carry, and those that keep models."""
         return sorted({*await self.log.domains(), *self.definition.models})
@@ -273,6 +301,11 @@ class LiveContext:
         task = asyncio.create_task(lease.work(work), name=f"{self.name}/{key}")  # type: ignore[arg-type]
         task.add_done_callback(_report_death)
         self._tasks.append(task)
+
+
+def _commit(events: Sequence[NewEvent], guards: Sequence[Guard], beside: Beside | None) -> Commit:
+    records = tuple(beside(events)) if beside else ()
+    return Commit(guards=tuple(guards), events=tuple(events), records=records)
 
 
 def refusal(verdict: object, commit: Commit) -> PerdureError:

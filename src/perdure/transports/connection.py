@@ -39,8 +39,8 @@ class Connection(HttpToolsProtocol):
     """A connection that can be refused and timed out.
 
     The reader of requests keeps ``stage``, ``since`` (when the stage, idleness or lingering began,
-    by the loop's clock), ``body_bytes`` and ``running`` (``cycle`` is the newest request, which may
-    still wait for the one that is running).
+    by the loop's clock), ``body_bytes``, ``is_excused`` (the client waits for us, or did so lately)
+    and ``running`` (``cycle`` is the newest request, which may wait for the one that is running).
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class Connection(HttpToolsProtocol):
         self.stage = BETWEEN
         self.since = 0.0
         self.body_bytes = 0
+        self.is_excused = False
         self.running: RequestResponseCycle | None = None
         self.is_lingering = False
         self.parting: Parting
@@ -95,7 +96,6 @@ class Connection(HttpToolsProtocol):
         if self._is_seated:
             self.admission.leave(self._address)
         self.stage = DEAF
-        self.pipeline.clear()
         self._disconnect_running()
         super().connection_lost(exc)
 
@@ -229,8 +229,9 @@ class Connection(HttpToolsProtocol):
         if self.stage is HEAD:
             return self.since + limits.header_seconds_max
         if self.stage is BODY:
-            if self.flow.read_paused or self.cycle.waiting_for_100_continue:
-                self.since, self.body_bytes = now, 0  # it is not the client that is slow
+            waits_for_us = self.flow.read_paused or self.cycle.waiting_for_100_continue
+            if waits_for_us or self.is_excused:  # or it did, the last time we looked
+                self.since, self.body_bytes, self.is_excused = now, 0, waits_for_us
             earned = self.body_bytes / limits.body_bytes_per_second_min
             return self.since + min(limits.body_seconds_max, max(limits.body_grace_seconds, earned))
         if self.stage is DEAF or self.is_answering:

@@ -240,6 +240,7 @@ class GuardedHttpProtocol(Connection):
         self.stage = BODY
         self.since = self.loop.time()
         self.body_bytes = 0
+        self.is_excused = self.expect_100_continue
         self._framing_bytes = 0
         self.headers = []  # trailers are parsed into the void, not into a scope that is in use
         self._stays_open = self.cycle.keep_alive

@@ -1,0 +1,91 @@
+"""Durable appends over HTTP, against the same server with a handler that stores nothing.
+
+Server and client have a core each. Closed loop first, to see how fast it can go; then an open loop at half
+of the fastest rate of the round, to see how long one waits.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from benchmarks.measure import Benchmark, Row, Run
+from benchmarks.processes import ask, running
+from benchmarks.stores import Stores
+
+#: Requests in a round at so many connections.
+REQUESTS = {1: 1_500, 32: 10_000, 128: 10_000}
+WHAT = ("nothing", "perdure")
+OPEN_LOOP_CONNECTIONS = 32
+OPEN_LOOP_SECONDS = 2.0
+
+
+class Servers:
+    """The two servers, by their ports, and what was measured of them in this round."""
+
+    def __init__(self, stores: Stores, ports: Mapping[str, int]) -> None:
+        self._stores, self._ports = stores, ports
+        self._fastest = 0.0
+
+    def closed(self, what: str, connections: int) -> Run:
+        """Make the run that loads a server as fast as it answers."""
+
+        def run() -> dict[str, float]:
+            found = self._send(what, connections, self._stores.amount(REQUESTS[connections]))
+            if what == "perdure":
+                fastest = 0.0 if connections == min(REQUESTS) else self._fastest
+                self._fastest = max(fastest, found["rate"])
+            return {f"{what}/{connections}/{name}": value for name, value in found.items()}
+
+        return run
+
+    def half(self, what: str) -> Run:
+        """Make the run that loads a server at half of Perdure's fastest rate, on a schedule."""
+
+        def run() -> dict[str, float]:
+            rate = self._fastest / 2
+            requests = max(self._stores.amount(int(rate * OPEN_LOOP_SECONDS)), 100)
+            found = self._send(what, OPEN_LOOP_CONNECTIONS, requests, "--rate", rate)
+            return {f"half/{what}/{name}": value for name, value in found.items()}
+
+        return run
+
+    def _send(self, what: str, connections: int, requests: int, *more: object) -> dict[str, float]:
+        return ask(
+            "client", self._ports[what], "--connections", connections,
+            "--requests", max(requests, connections), "--entities", len(self._stores.entities), *more,
+        )  # fmt: skip
+
+
+@contextmanager
+def http_append(stores: Stores) -> Iterator[Benchmark]:
+    """Start both servers and measure them by turns."""
+    with (
+        running("server", "nothing") as nothing,
+        running("server", "perdure", stores.filled("http")) as perdure,
+    ):
+        servers = Servers(stores, {"nothing": nothing["port"], "perdure": perdure["port"]})
+        runs = [servers.closed(what, connections) for connections in REQUESTS for what in WHAT]
+        runs += [servers.half(what) for what in WHAT]
+        yield Benchmark("Durable appends over HTTP", tuple(runs), tuple(_rows()))
+
+
+def _rows() -> Iterator[Row]:
+    for n in REQUESTS:
+        names = f"{n} connection" if n == 1 else f"{n} connections"
+        yield Row(label=f"nothing stored, {names}", figure=f"nothing/{n}/rate", unit="requests/s")
+        yield Row(
+            label=f"appended, {names}",
+            figure=f"perdure/{n}/rate",
+            against=f"nothing/{n}/rate",
+            at_least=0.65 if n == max(REQUESTS) else None,
+        )
+    yield Row(label="half of the fastest", figure="half/perdure/rate", unit="requests/s")
+    for label, figure, limit in (
+        ("1 connection: median", "perdure/1/p50_ms", 0.6),
+        ("32 connections: p99", "perdure/32/p99_ms", 5),
+        ("half rate, 32 connections, nothing: median", "half/nothing/p50_ms", None),
+        ("half rate, 32 connections, nothing: p99", "half/nothing/p99_ms", None),
+        ("half rate, 32 connections: median", "half/perdure/p50_ms", 4),
+        ("half rate, 32 connections: p99", "half/perdure/p99_ms", 10),
+        ("half rate, 32 connections: longest", "half/perdure/max_ms", None),
+    ):
+        yield Row(label=label, figure=figure, unit="ms", at_most=limit)

@@ -1,0 +1,185 @@
+"""``perdure status``: how much each context holds, and how far its reactors are.
+
+What is shown is read from the records that the reactors keep; so it is the same wherever they run.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import click
+import msgspec
+
+from perdure.cli.loading import choose_contexts, opened
+from perdure.cli.options import app_argument, context_option, json_option, with_settings
+from perdure.cli.output import Output
+from perdure.core.definition import Reactor
+from perdure.core.reacting import Checkpoint, RecordNames
+from perdure.ports.engine import Log
+from perdure.ports.environment import Node
+from perdure.runtime.config import Settings
+from perdure.runtime.live import LiveContext
+from perdure.vocabulary.commits import Record
+from perdure.vocabulary.reading import Read
+
+#: Count no further than this how many events a reactor has before it.
+LAG_COUNTED_MAX = 10_000
+_PAGE = 1000
+
+
+class ReactorStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How far one slot of a reactor is.
+
+    ``lag`` counts the events it has yet to take, up to ``LAG_COUNTED_MAX``; ``None`` when nobody declared
+    which those are. ``holder`` is the process that works it: empty when none does.
+    """
+
+    name: str
+    position: int
+    lag: int | None
+    parked: int
+    degraded: bool
+    generation: int
+    holder: str
+
+
+class ContextStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How much one context holds. ``undelivered`` counts intents, up to ``LAG_COUNTED_MAX``."""
+
+    context: str
+    events: int
+    entities: int
+    bytes: int
+    head: int
+    undelivered: int
+    reactors: list[ReactorStatus]
+
+
+@click.command()
+@app_argument
+@context_option
+@json_option
+@with_settings
+def status(app: str | None, context_name: str | None, as_json: bool, settings: Settings) -> None:
+    """Show how much each context holds, and how far its reactors are.
+
+    Those of MODULE:APP, or all in the store. Without MODULE:APP nobody knows which events a reactor
+    takes, and so not how many it has before it.
+    """
+    answer = Output(as_json=as_json)
+    for found in asyncio.run(_status(app, context_name, settings)):
+        if as_json:
+            answer.record(found)
+        else:
+            _print(found, answer)
+
+
+async def _status(
+    app: str | None, context_name: str | None, settings: Settings
+) -> list[ContextStatus]:
+    contexts = choose_contexts(app, context_name, settings.store)
+    async with opened(contexts, settings) as opened_app:
+        node = opened_app.environment.node
+        return [await context_status(live, node) for live in opened_app.contexts.values()]
+
+
+async def context_status(live: LiveContext, node: Node) -> ContextStatus:
+    """Look at one context."""
+    size, head = await live.size(), await live.log.head()
+    leases = {record.key: record async for record in records(live.log, "lease")}
+    reactors = [
+        await _reactor_status(live, record, head, leases.get(record.key), node)
+        async for record in records(live.log, "checkpoint")
+    ]
+    return ContextStatus(
+        context=live.name,
+        events=size.events,
+        entities=size.entities,
+        bytes=size.bytes,
+        head=head,
+        undelivered=len(await live.log.intents("emit", LAG_COUNTED_MAX)),
+        reactors=reactors,
+    )
+
+
+async def records(log: Log, kind: str, prefix: str = "") -> AsyncIterator[Record]:
+    """Give all records of a kind whose key has the prefix, in order of key."""
+    after = ""
+    while page := await log.records(kind, prefix=prefix, after=after, limit=_PAGE):
+        for record in page:
+            yield record
+        after = page[-1].key
+
+
+async def _reactor_status(
+    live: LiveContext, record: Record, head: int, lease: Record | None, node: Node
+) -> ReactorStatus:
+    name = record.key.rpartition("/")[0]
+    checkpoint = msgspec.json.decode(record.value, type=Checkpoint)
+    reactor = live.definition.reactors.get(name)
+    lag = None if reactor is None else await _lag(live.log, reactor, checkpoint.position, head)
+    names = RecordNames(name)
+    parked = [
+        found
+        for source in (False, True)
+        async for found in records(live.log, "parked", names.parked("", source=source))
+    ]
+    return ReactorStatus(
+        name=name,
+        position=checkpoint.position,
+        lag=lag,
+        parked=len(parked),
+        degraded=checkpoint.degraded,
+        generation=checkpoint.generation,
+        holder=_holder(lease, node),
+    )
+
+
+async def _lag(log: Log, reactor: Reactor, position: int, head: int) -> int:
+    lag = 0
+    request = Read(criteria=reactor.criteria, after=position, upto=head, limit=LAG_COUNTED_MAX)
+    async for events in log.read(request):
+        lag += len(events)
+    return lag
+
+
+def _holder(lease: Record | None, node: Node) -> str:
+    """Name the process that holds a lease; empty for one that is given back or has ended."""
+    holder = lease.value.decode() if lease else ""
+    return "" if node.is_gone(holder) else holder
+
+
+def _print(found: ContextStatus, answer: Output) -> None:
+    answer.text(
+        f"{found.context}  {found.events:,} events of {found.entities:,} entities, "
+        f"{_size(found.bytes)}, head {found.head:,}, {_counted(found.undelivered)} undelivered",
+        style="bold",
+    )
+    if not found.reactors:
+        answer.text("  no reactor has worked here yet")
+        return
+    answer.table(
+        ("  reactor", "position", "lag", "parked", "state", "worked by"),
+        [
+            (
+                f"  {one.name}",
+                one.position,
+                "?" if one.lag is None else _counted(one.lag),
+                one.parked,
+                "degraded" if one.degraded else "parked" if one.parked else "ok",
+                one.holder or "nobody",
+            )
+            for one in found.reactors
+        ],
+    )
+
+
+def _counted(number: int) -> str:
+    return f"{number:,}+" if number >= LAG_COUNTED_MAX else f"{number:,}"
+
+
+def _size(count: float) -> str:
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:,.1f} {unit}"
+        count /= 1024
+    return f"{count:,.1f} TiB"

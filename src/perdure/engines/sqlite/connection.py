@@ -1,0 +1,130 @@
+"""Opening connections to the file of one log: how each is set up, and that the setting took.
+
+One rule: every pragma is read back. SQLite ignores what it does not know, and runs only the first of
+several that give a row, both without a word.
+
+``migrations`` brings a file into shape first. Who uses which connection: ``writer``, ``checkpointer`` and
+``reader`` one kind each, and none is used by two threads at a time.
+"""
+
+import os
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import apsw
+
+from perdure.engines.sqlite.settings import SqliteSettings
+from perdure.vocabulary.errors import ConfigurationError
+
+#: Older ones can corrupt a write-ahead log that is begun anew while another connection checkpoints it.
+SQLITE_VERSION_MIN = (3, 51, 3)
+
+_SYNCHRONOUS = {"normal": 1, "full": 2}
+_RETRY_SECONDS = 0.01
+
+
+class Store(NamedTuple):
+    """Where a log lies, and how it is used."""
+
+    path: Path
+    settings: SqliteSettings
+    vfs: str | None = None
+
+    def connect(self) -> apsw.Connection:
+        """Open the file as it is, with nothing set but how long to wait for a lock."""
+        connection = apsw.Connection(
+            str(self.path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=self.vfs
+        )
+        connection.set_busy_timeout(round(self.settings.busy_seconds * 1000))
+        # Closing must not copy anything by itself: a checkpoint that fails has to be heard.
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        return connection
+
+    def connect_writer(self) -> apsw.Connection:
+        """Open the one connection that writes."""
+        connection = self.connect()
+        connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
+        cache = {"cache_size": -self.settings.writer_cache_kib, "temp_store": 2, "foreign_keys": 1}
+        return self._set_up(connection, cache)
+
+    def connect_checkpointer(self) -> apsw.Connection:
+        """Open the connection that copies the write-ahead log into the file."""
+        return self._set_up(self.connect(), {})
+
+    def connect_reader(self) -> apsw.Connection:
+        """Open a connection that cannot write."""
+        cache = {"cache_size": -self.settings.reader_cache_kib, "temp_store": 2, "query_only": 1}
+        return self._set_up(self.connect(), cache)
+
+    def _set_up(
+        self, connection: apsw.Connection, pragmas: Mapping[str, int | str]
+    ) -> apsw.Connection:
+        common: dict[str, int | str] = {
+            "journal_mode": "wal",
+            "synchronous": _SYNCHRONOUS[self.settings.synchronous],
+            "wal_autocheckpoint": 0,
+            "mmap_size": 0,
+            "trusted_schema": 0,
+            "cell_size_check": 1,
+        }
+        try:
+            for name, value in (common | dict(pragmas)).items():
+                set_pragma(connection, name, value)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def check_library() -> None:
+    """Raise ``ConfigurationError`` unless the SQLite that came with apsw is safe to use."""
+    version = apsw.sqlite_lib_version()
+    if tuple(map(int, version.split("."))) < SQLITE_VERSION_MIN:
+        least = ".".join(map(str, SQLITE_VERSION_MIN))
+        raise ConfigurationError(
+            f"SQLite {version} can corrupt a store; {least} or newer is needed: update apsw"
+        )
+
+
+def make_file(path: Path) -> None:
+    """Make the file of a log, readable by its owner alone, unless it is there.
+
+    SQLite gives the files beside it the same mode. A file that is there is not opened here: to close it
+    again would drop the locks that SQLite holds on it in this process.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+
+
+def set_pragma(connection: apsw.Connection, name: str, value: int | str) -> None:
+    """Set a pragma, read it back, and raise ``ConfigurationError`` when it did not take."""
+    connection.execute(f"PRAGMA {name} = {value}").fetchall()
+    now = connection.execute(f"PRAGMA {name}").fetchall()
+    # mmap_size answers nothing where memory cannot be mapped, which is as good as zero
+    if now != [(value,)] and not (name == "mmap_size" and not now):
+        raise ConfigurationError(
+            f"SQLite did not take PRAGMA {name} = {value} on {connection.filename}: it is at {now}"
+        )
+
+
+def settle(connection: apsw.Connection, seconds: float) -> bool:
+    """Copy the whole write-ahead log into the file, sync both, and empty the log.
+
+    What is in the file then is certain: it survives a power cut. ``False`` when other processes were in
+    the way for so long; then they, not this connection, found the log as it is. Raises what the storage
+    raises.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except apsw.BusyError:
+            if time.monotonic() > until:
+                return False
+            time.sleep(_RETRY_SECONDS)
+        else:
+            return True

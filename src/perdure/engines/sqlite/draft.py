@@ -1,0 +1,117 @@
+"""A group of commits on its way: each decided on, placed, and turned into rows.
+
+There are two ways for a commit. The quick one takes it that no event id is stored yet, checks the guards
+from memory, and leaves it to the unique index to object. The exact one looks every id up and lets
+``engines.judging`` decide. A commit that the quick way cannot accept goes the exact way; when the index
+objects, the whole group does. Both end in the same rows.
+"""
+
+from hashlib import blake2b
+from zlib import crc32
+
+import apsw
+
+from perdure.engines.judging import Accepted, judge, place
+from perdure.engines.sqlite.known import UNKNOWN, Head, Known, Labels, Numbered
+from perdure.engines.sqlite.rows import Decoder, event_content, label, write_tags
+from perdure.engines.sqlite.rowset import Rowset
+from perdure.engines.sqlite.statements import Statements
+from perdure.engines.sqlite.view import RowView
+from perdure.vocabulary.commits import (
+    Commit,
+    Committed,
+    EntityAt,
+    Guard,
+    HappenedBefore,
+    NothingAfter,
+    Receipt,
+    Verdict,
+)
+from perdure.vocabulary.events import NewEvent
+from perdure.vocabulary.ids import event_ticks
+
+_CHAIN_BYTES = 16
+
+
+class Draft:
+    """One transaction's worth of commits, on top of what is ``Known``. Also the ``View`` of the exact way."""
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        known: Known,
+        decoder: Decoder,
+        statements: Statements,
+        now: int,
+        *,
+        exact: bool,
+    ) -> None:
+        self._known, self._statements, self._exact = known, statements, exact
+        self._rowset = Rowset(connection)
+        self._view = RowView(connection, decoder)
+        self._heads: dict[bytes, Head] = {}
+        self._names: dict[str, int] = {}
+        self._labels: Labels = {}
+        self._entities, self._named = known.entities, known.named
+        self._recorded_at = max(now, known.recorded_at)
+        self._contents: list[bytes] = []
+        self._chain = known.chain
+        self.position = known.position
+
+    def write(self, commit: Commit) -> Verdict:
+        """Decide on a commit and, when it is accepted, add its rows."""
+        if self._exact or commit.statements or not all(map(self._holds, commit.guards)):
+            return self._write_exactly(commit)
+        receipts = tuple(map(self._place, commit.events))
+        self._carry(commit)
+        return Committed(receipts, self.position)
+
+    def seal(self) -> None:
+        """Write the rows that are still to be written, and close the chain over them."""
+        if self._contents:
+            chained = blake2b(self._chain, digest_size=_CHAIN_BYTES)
+            chained.update(b"".join(self._contents))
+            self._chain = chained.digest()
+            self._rowset.seal(self.position, self._chain)
+        else:
+            self._rowset.seal(self.position, b"")
+
+    def adopt(self) -> None:
+        """Let it be known: this draft is committed."""
+        known = self._known
+        known.adopt(self._heads, self._names, self._labels)
+        known.entities, known.named = self._entities, self._named
+        known.position, known.chain = self.position, self._chain
+        if self._contents:
+            known.recorded_at = self._recorded_at
+
+    # The view of the exact way, with everything in it that was written before.
+
+    def version(self, entity: bytes) -> int:
+        """Give how many events the entity has."""
+        return self._head(entity)[1]
+
+    def last_ticks(self, entity: bytes) -> int:
+        """Give when the entity's last event by happened happened; 0 when it has none."""
+        no, version, ticks, listed = self._head(entity)
+        if ticks == UNKNOWN:
+            self._rowset.write_events()
+            ticks = self._view.last_ticks(no)
+            self._heads[entity] = no, version, ticks, listed
+        return ticks
+
+    def stored(self, id_: bytes):
+        """Give the event stored under an id."""
+        self._rowset.write_events()
+        return self._view.stored(id_)
+
+    def first_match(self, criteria, after: int) -> int:
+        """Give the first position above ``after`` that matches, or 0."""
+        self._rowset.write_events()
+        return self._view.first_match(criteria, after, self.position)
+
+    def revision(self, kind: str, key: str) -> int:
+        """Give the revision of a record; 0 when there is none."""
+        if self._rowset.is_gathered(kind, key):
+            self._rowset.write_records()
+        return self._view.revision(kind, key)

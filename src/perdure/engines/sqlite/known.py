@@ -1,0 +1,90 @@
+"""What the writer remembers between two groups, so that most commits are decided without a look-up.
+
+One rule: it is true of the last committed transaction. ``Draft`` builds on it and hands over what it found
+out only after its own ``COMMIT``; when another process has written, all of it is read anew.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import NamedTuple, TypeAlias
+
+import apsw
+
+from perdure.engines.sqlite.rows import COLUMNS, Decoder
+
+#: An entity: its number, its version, when its last event by happened happened (``UNKNOWN`` until somebody
+#: asks), and the number of the domain it was last listed under (0: none).
+Head: TypeAlias = tuple[int, int, int, int]
+UNKNOWN = -1
+
+#: Names of tags are many; beyond this they are looked up again.
+_NAMES_MAX = 100_000
+_LABELS_MAX = 10_000
+
+
+class Numbered(NamedTuple):
+    """A type and a domain, as numbers and as content."""
+
+    type: int
+    domain: int | None
+    content: bytes
+
+
+Labels: TypeAlias = dict[tuple[str, str | None], Numbered]
+
+
+class Known:
+    """The end of the log, the numbers of names, and the heads of the entities last written to."""
+
+    def __init__(self, heads_max: int) -> None:
+        self._heads_max = heads_max
+        self.heads: OrderedDict[bytes, Head] = OrderedDict()
+        self.names: dict[str, int] = {}
+        self.labels: Labels = {}
+        self.position = self.recorded_at = self.entities = self.named = 0
+        self.chain = b""
+
+    def load(self, connection: apsw.Connection, decoder: Decoder) -> None:
+        """Forget everything, and read the end of the log."""
+        self.heads.clear()
+        self.names.clear()
+        self.labels.clear()
+        self.entities = _highest(connection, "no", "perdure_entities")
+        self.named = _highest(connection, "no", "perdure_names")
+        self.position = self.recorded_at = 0
+        self.chain = b""
+        last = connection.execute(
+            f"SELECT {COLUMNS}, e.chain FROM perdure_events e "
+            "LEFT JOIN perdure_entities n ON n.no = e.entity ORDER BY e.position DESC LIMIT 1"
+        ).fetchall()
+        for *row, chain in last:
+            self.position, self.chain = row[0], chain or b""
+            if decoder.content(connection, tuple(row)) is not None:
+                self.recorded_at = row[3]  # else it is damaged, and the clock has to do
+
+    def adopt(
+        self,
+        heads: Mapping[bytes, Head],
+        names: Mapping[str, int],
+        labels: Labels,
+    ) -> None:
+        """Take over what a committed draft found out; the entities it touched are the last to go."""
+        kept = self.heads
+        for entity, head in heads.items():
+            kept[entity] = head
+            kept.move_to_end(entity)
+        while len(kept) > self._heads_max:
+            kept.popitem(last=False)
+        if names:
+            if len(self.names) > _NAMES_MAX:
+                self.names.clear()
+            self.names.update(names)
+        if labels:
+            if len(self.labels) > _LABELS_MAX:
+                self.labels.clear()
+            self.labels.update(labels)
+
+
+def _highest(connection: apsw.Connection, column: str, table: str) -> int:
+    ((highest,),) = connection.execute(f"SELECT max({column}) FROM {table}").fetchall()
+    return highest or 0
