@@ -120,7 +120,8 @@ def _spread(spread: Spread) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
+    places = 0 if value >= 100 else 2 if value >= 1 else 3
+    return f"{value:,.{places}f}"
 
 
 def _aim(result: Result) -> str:

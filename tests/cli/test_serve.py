@@ -28,8 +28,10 @@ class Served:
         self.greeting = process.stdout.readline()
         self.port = int(self.greeting.rpartition(":")[2])
 
-    def ask(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, str]:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+    def ask(
+        self, method: str, path: str, body: object = None, *, timeout: float = 10, **headers: str
+    ) -> tuple[int, str]:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         content = None if body is None else json.dumps(body)
         connection.request(method, path, content, {"Content-Type": "application/json", **headers})
         response = connection.getresponse()
@@ -102,6 +104,9 @@ def test_the_command_line_works_beside_a_running_server(store: str) -> None:
 def test_a_second_signal_ends_it_at_once_even_in_an_endless_function(store: str) -> None:
     with serving(NOTES, store) as served:
         served.note(1, "endless")
+        with pytest.raises(TimeoutError):
+            while True:
+                served.ask("GET", "/livez", timeout=0.3)
         while served.process.poll() is None:
             served.process.send_signal(signal.SIGTERM)
             try:

@@ -66,7 +66,7 @@ def test_a_sound_store_is_a_clean_bill(cli: Cli, store: str) -> None:
     assert [row["check"] for row in rows] == [
         "machine",
         "sqlite",
-        "definitions",
+        "contexts",
         "store",
         "notes",
         "notes",

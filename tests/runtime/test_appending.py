@@ -169,11 +169,13 @@ async def test_two_nodes_with_clocks_apart_never_go_back_within_an_entity() -> N
     slow = ManualEnvironment(chance=SeededChance(2), node=FixedNode("slow"))
     fast.clock.advance(30)
 
-    async with App([shop], engine, fast, Settings(), version="test", react=False) as one:
-        async with App([shop], engine, slow, Settings(), version="test", react=False) as two:
-            for n in range(20):
-                await (one if n % 3 else two).append(shop.new(cart, Added(str(n))))
-            recorded = [event async for event in one.events()]
+    async with (
+        App([shop], engine, fast, Settings(), version="test", react=False) as one,
+        App([shop], engine, slow, Settings(), version="test", react=False) as two,
+    ):
+        for n in range(20):
+            await (one if n % 3 else two).append(shop.new(cart, Added(str(n))))
+        recorded = [event async for event in one.events()]
 
     ticks = [event_ticks(event.id) for event in recorded]
     assert len(ticks) == 20

@@ -44,7 +44,7 @@ def again(model: Cart, event: Added) -> Cart:
     return model
 
 
-def unannotated(model: Cart, event) -> Cart:  # type: ignore[no-untyped-def]
+def unannotated(model: Cart, event) -> Cart:
     return model
 
 

@@ -1,7 +1,7 @@
 """What a service sees and what becomes of its models, on every engine."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID, uuid4
@@ -195,8 +195,8 @@ async def test_models_of_one_key_move_together_and_are_asked_for_apart(opener: O
         return story.then(f"{event.sku} no. {skus[event.sku]}"), Count(skus)
 
     @cart.react
-    def removed(count: Count, event: Removed) -> Count:
-        return replace(count, skus={s: n for s, n in count.skus.items() if s != event.sku})
+    def removed(story: Story, count: Count, event: Removed) -> tuple[Story, Count]:
+        return story, Count({s: n for s, n in count.skus.items() if s != event.sku})
 
     key = uuid4()
     told = [Added("tea"), Added("tea"), Removed("tea"), Added("tea")]

@@ -157,7 +157,7 @@ class LiveContext:
         guards: dict[bytes, Guard] = {}
         for event in events:
             if not event.id:
-                event = msgspec.structs.replace(event, id=self._mint.make(event.entity))  # noqa: PLW2901
+                event = msgspec.structs.replace(event, id=self._mint.make(event.entity))
                 guards.setdefault(event.entity, HappenedBefore(event.entity, event.ticks))
             named.append(event)
         return named, list(guards.values())

@@ -4,9 +4,9 @@ One rule: what two readers could take for different paths is refused. After deco
 no control character and no ``..`` left that the server in front, or the one behind, might see differently.
 
 A row names its path as in the documentation: ``/{context}/{domain}/{entity}/model``. Finding it takes one
-step a segment: a literal wins, where it leads on; then a segment that looks like an id goes to the slot of an id, any other
-to that of a name. Where there is only one of the two slots it takes both, and the handler says what is
-wrong. Segments that begin with ``_`` are system routes: never a name.
+step a segment: a literal wins, where it leads on; then a segment that looks like an id goes to the slot of
+an id, any other to that of a name. Where there is only one of the two slots it takes both, and the handler
+says what is wrong. Segments that begin with ``_`` are system routes: never a name.
 
 The table itself is ``routes.table``.
 """

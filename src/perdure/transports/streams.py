@@ -2,7 +2,7 @@
 
 Both read from the log as fast as the client takes them, in constant memory: there is no queue that could
 fill. A stream ends when its client is gone or the server stops, and looks up after every batch, because a
-loop that never waits would stop everything else (reliability, finding 7).
+loop that never waits would stop everything else.
 """
 
 import asyncio

@@ -23,11 +23,12 @@ from perdure.vocabulary.commits import (
     EntityAt,
     Guard,
     HappenedBefore,
-    NothingAfter,
+    RecordAt,
     Receipt,
     Verdict,
 )
-from perdure.vocabulary.events import NewEvent
+from perdure.vocabulary.criteria import Criteria
+from perdure.vocabulary.events import NewEvent, RecordedEvent
 from perdure.vocabulary.ids import event_ticks
 
 _CHAIN_BYTES = 16
@@ -100,12 +101,12 @@ class Draft:
             self._heads[entity] = no, version, ticks, listed
         return ticks
 
-    def stored(self, id_: bytes):
+    def stored(self, id_: bytes) -> RecordedEvent | None:
         """Give the event stored under an id."""
         self._rowset.write_events()
         return self._view.stored(id_)
 
-    def first_match(self, criteria, after: int) -> int:
+    def first_match(self, criteria: Criteria, after: int) -> int:
         """Give the first position above ``after`` that matches, or 0."""
         self._rowset.write_events()
         return self._view.first_match(criteria, after, self.position)
@@ -115,3 +116,92 @@ class Draft:
         if self._rowset.is_gathered(kind, key):
             self._rowset.write_records()
         return self._view.revision(kind, key)
+
+    def _write_exactly(self, commit: Commit) -> Verdict:
+        verdict = judge(commit, self, self.position)
+        if not isinstance(verdict, Accepted):
+            return verdict
+        if commit.statements:
+            # First, for nothing of this commit is to be taken back when they fail. They cannot see it.
+            failure = self._statements.run(commit.statements)
+            if failure is not None:
+                return failure
+        placed = place(commit, verdict, self, self.position)
+        for event, _ in placed.rows:
+            self._place(event)
+        self._carry(commit)
+        return placed.committed
+
+    def _holds(self, guard: Guard) -> bool:
+        if isinstance(guard, EntityAt):
+            return self._head(guard.entity)[1] == guard.version
+        if isinstance(guard, RecordAt):
+            return self.revision(guard.kind, guard.key) == guard.revision
+        if isinstance(guard, HappenedBefore):
+            return self.last_ticks(guard.entity) < guard.ticks
+        return self.first_match(guard.criteria, guard.position) == 0
+
+    def _place(self, event: NewEvent) -> Receipt:
+        """Give an event its place, and gather its row. On the path of every event: mind each line."""
+        entity, id_, tags, data, metadata = (
+            event.entity, event.id, event.tags, event.data, event.metadata,
+        )  # fmt: skip
+        named = (event.type, event.domain)
+        no, version, last, listed = self._heads.get(entity) or self._head(entity)
+        type_, domain, labelled = (
+            self._known.labels.get(named) or self._labels.get(named) or self._number(*named)
+        )
+        if not no:
+            self._entities = no = self._entities + 1
+            self._rowset.entities.append((no, entity))
+        ticks = event_ticks(id_)
+        version += 1
+        self.position = position = self.position + 1
+        raw_tags = write_tags(tags) if tags else b""
+        content = event_content(
+            position, version, ticks, self._recorded_at, labelled, entity, id_, raw_tags, data, metadata
+        )
+        self._contents.append(content)
+        self._rowset.events.append(
+            (position, version, ticks, self._recorded_at, type_, domain, no, id_,
+             raw_tags.decode() if tags else None, data, metadata or None, crc32(content), None)
+        )  # fmt: skip
+        if tags:
+            self._rowset.tags += [(self._name(tag), position) for tag in tags]
+        if domain is not None and domain != listed:
+            self._rowset.listed.append((domain, entity))
+            listed = domain
+        if last != UNKNOWN and ticks > last:
+            last = ticks
+        self._heads[entity] = no, version, last, listed
+        return Receipt(position, version)
+
+    def _carry(self, commit: Commit) -> None:
+        if commit.records:
+            self._rowset.keep(commit.records)
+        if commit.intents:
+            self._rowset.give(commit.intents)
+
+    def _head(self, entity: bytes) -> Head:
+        head = self._heads.get(entity) or self._known.heads.get(entity)
+        if head is None:
+            head = self._view.head(entity)
+        self._heads[entity] = head
+        return head
+
+    def _number(self, type_: str, domain: str | None) -> Numbered:
+        numbered = Numbered(
+            self._name(type_),
+            None if domain is None else self._name(domain),
+            label(type_, domain).content,
+        )
+        self._labels[type_, domain] = numbered
+        return numbered
+
+    def _name(self, name: str) -> int:
+        no = self._known.names.get(name) or self._names.get(name) or self._view.name(name)
+        if no is None:
+            self._named = no = self._named + 1
+            self._rowset.names.append((no, name))
+        self._names[name] = no
+        return no

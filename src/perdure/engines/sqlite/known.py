@@ -13,9 +13,11 @@ import apsw
 from perdure.engines.sqlite.rows import COLUMNS, Decoder
 
 #: An entity: its number, its version, when its last event by happened happened (``UNKNOWN`` until somebody
-#: asks), and the number of the domain it was last listed under (0: none).
+#: asks), and the number of the domain it was last listed under (0: none). It gets its number with its
+#: first event; until then that is 0.
 Head: TypeAlias = tuple[int, int, int, int]
 UNKNOWN = -1
+UNHEARD: Head = (0, 0, 0, 0)
 
 #: Names of tags are many; beyond this they are looked up again.
 _NAMES_MAX = 100_000
