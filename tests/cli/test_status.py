@@ -20,7 +20,7 @@ def test_status_shows_what_is_held_and_how_far_reactors_are(cli: Cli, store: str
     assert [reactor["lag"] for reactor in reactors.values()] == [2, 2]
     assert [reactor["holder"] for reactor in reactors.values()] == ["", ""]
     assert (shown.code, shown.err) == (0, "")
-    assert "4 events of 1 entities" in shown.out
+    assert "notes  events 4  entities 1  " in shown.out
     assert "nobody" in shown.out
 
 

@@ -213,6 +213,25 @@ def test_going_on_puts_bad_lines_aside_with_their_reasons(
     assert "stored already with other content" in reasons[3]
     assert "UTF-8" in reasons[5]
     assert str(rejects) in cli(*importing).err
+    file.write_bytes(line(1))
+    assert cli(*importing).code == 0
+    assert not rejects.exists()
+
+
+def test_an_import_that_goes_on_keeps_its_earlier_rejects(
+    cli: Cli, store: str, tmp_path: Path
+) -> None:
+    file, rejects = tmp_path / "notes.ndjson", tmp_path / "notes.ndjson.rejects"
+    importing = ["events", "import", file, "--context", "notes", "--store", store, "--resume"]
+    file.write_bytes(line(1))
+    assert cli(*importing).code == 0
+    rejects.write_bytes(b'{"line":1}\n')
+    mark = {"into": f"{store}#notes", "offset": len(line(1)), "line": 1}
+    (tmp_path / "notes.ndjson.bookmark").write_text(json.dumps(mark))
+    file.write_bytes(line(1) + b"nonsense\n")
+
+    assert cli(*importing, "--keep-going").code == 1
+    assert [json.loads(row)["line"] for row in rejects.read_bytes().splitlines()] == [1, 2]
 
 
 def test_an_id_with_other_content_is_a_conflict(cli: Cli, store: str, tmp_path: Path) -> None:

@@ -63,9 +63,8 @@ async def test_pages_hold_every_event_once_in_their_order(
         await record(client, 3, 1, 4, 0, 2)
 
         assert await walk(client, f"/store/events?{query}") == pages
-        assert await walk(client, f"/store/{CART}/events?order=recorded&{query}") == pages or (
-            "order=happened" in query
-        )
+        order = "" if "order" in query else "&order=recorded"
+        assert await walk(client, f"/store/{CART}/events?{query}{order}") == pages
 
 
 async def test_pages_by_happened_are_of_one_moment() -> None:
@@ -121,7 +120,7 @@ async def test_events_are_selected_by_type_and_tag() -> None:
         await record(client, 2, type="c")
 
         selected = {
-            query: sum(await walk(client, f"/store/events?{query}"), [])
+            query: (await walk(client, f"/store/events?{query}"))[0]
             for query in (
                 "type=a", "type=a&type=c", "tag=red", "tag=red&tag=big", "type=b&tag=big", "type=x",
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 import httpx2
 import pytest
@@ -24,7 +24,6 @@ from tests.transports.http_support import (
     shop_client,
 )
 
-#: When EVENT, SECOND_EVENT and THIRD_EVENT happened.
 EVENTS = {EVENT: SNACKS, SECOND_EVENT: TOOTHBRUSH, THIRD_EVENT: LEASH}
 
 
@@ -65,7 +64,6 @@ async def test_a_re_keyed_model_is_asked_for_by_its_key() -> None:
         (f"/store/cart/{CART}/model?as_of=x", 400, "invalid-input"),
         (f"/store/cart/{CART}/model?at=2026-01-01", 400, "invalid-input"),
         (f"/store/cart/{CART}/model?at=2026-01-01T00:00:00", 400, "invalid-input"),
-        (f"/store/cart/{CART}/model?at=0001-01-01T00:00:00%2B23:00", 400, "invalid-input"),
         (f"/store/cart/{CART}/model?key=x", 400, "invalid-input"),
     ],
 )
@@ -98,12 +96,11 @@ async def test_a_model_is_read_as_of_a_time() -> None:
             assert answer.status_code == 200, answer.text
             return answer.json()["model"]["total"]
 
-        assert await total(moment) == 31.99  # the id holds a moment that is 100 ns finer
+        assert await total(moment - timedelta(microseconds=1)) == 31.99
         assert await total(moment + timedelta(microseconds=1)) == 49.57
-        elsewhere = (moment + timedelta(microseconds=1)).astimezone(
-            UTC if moment.tzinfo is None else moment.tzinfo
-        )
-        assert await total(elsewhere) == 49.57
+        elsewhere = timezone(timedelta(hours=-5, minutes=-30))
+        assert await total((moment + timedelta(microseconds=1)).astimezone(elsewhere)) == 49.57
+        assert await total("0001-01-01T00:00:00+23:00") == 0
         assert await total("2100-01-01T00:00:00+02:00") == 96.19
         # a plus that nobody encoded is a space
         answer = await model(client, "?at=2100-01-01T00:00:00+02:00")
