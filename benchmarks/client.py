@@ -1,20 +1,23 @@
 """A client that sends appends over many connections and times the answers.
 
-``python -m benchmarks.client PORT --connections 32 --requests 8000`` sends on each connection as soon as it
-was answered (closed loop): that is how fast the server can go. With ``--rate`` requests fall due by a fixed
-schedule, whether or not the server keeps up (open loop), and an answer is timed from when its request was
-due: so a server that stalls is charged for everybody who waited.
+``python -m benchmarks.client`` takes a job a line. Without a ``rate`` each connection sends as soon as it was
+answered (closed loop): that is how fast the server can go. With one, requests fall due by a fixed schedule,
+whether or not the server keeps up (open loop), and an answer is timed from when its request was due: so a
+server that stalls is charged for everybody who waited.
 
 Request bytes are made before the clock starts. The client spins while it waits for the next to fall due,
 because timers of a millisecond would be a good part of what is measured.
 """
 
-import argparse
 import asyncio
+import gc
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import cast
+
+import msgspec
 
 from benchmarks import workload
 from benchmarks.processes import pin, tell
@@ -24,6 +27,16 @@ from perdure.vocabulary.ids import id_text
 
 SECONDS_MAX = 120
 HEAD_END = b"\r\n\r\n"
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """What to send where; ``rate`` in requests a second, 0 for a closed loop."""
+
+    port: int
+    connections: int
+    requests: int
+    entities: int
+    rate: float = 0.0
 
 
 def request(event: NewEvent) -> bytes:
@@ -145,37 +158,29 @@ class Load:
             self._done.set_exception(known)
 
 
-async def send_all(port: int, connections: int, requests: Sequence[bytes], rate: float) -> None:
-    """Send the requests and tell what was measured."""
+async def send_all(job: Job, requests: Sequence[bytes]) -> dict[str, float]:
+    """Send the requests and give what was measured."""
     load = Load(requests)
-    await load.run(port, connections, rate)
+    await load.run(job.port, job.connections, job.rate)
     known = sorted(load.latencies)
-    tell(
-        {
-            "rate": len(known) / load.seconds,
-            "p50_ms": known[len(known) // 2] * 1e3,
-            "p99_ms": known[len(known) * 99 // 100] * 1e3,
-            "max_ms": known[-1] * 1e3,
-        }
-    )
+    return {
+        "rate": len(known) / load.seconds,
+        "p50_ms": known[len(known) // 2] * 1e3,
+        "p99_ms": known[len(known) * 99 // 100] * 1e3,
+        "max_ms": known[-1] * 1e3,
+    }
 
 
 def main() -> None:
-    """Make the requests and send them, on the client's core."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.client", description=main.__doc__)
-    parser.add_argument("port", type=int)
-    parser.add_argument("--connections", type=int, default=32)
-    parser.add_argument("--requests", type=int, default=8_000)
-    parser.add_argument(
-        "--rate", type=float, default=0.0, help="requests a second (0: closed loop)"
-    )
-    parser.add_argument("--entities", type=int, default=10_000)
-    asked = parser.parse_args()
+    """Do each job, on the client's core, until there are no more."""
     pin("client")
-    events = workload.scattered(workload.entities(asked.entities), asked.requests)
-    requests = [request(event) for event in events]
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(send_all(asked.port, asked.connections, requests, asked.rate))
+    gc.disable()  # what the client collects, the server would be charged for
+    for line in sys.stdin:
+        job = msgspec.json.decode(line, type=Job)
+        events = workload.scattered(workload.entities(job.entities), job.requests)
+        requests = [request(event) for event in events]
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            tell(runner.run(send_all(job, requests)))
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ of the fastest rate of the round, to see how long one waits.
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from benchmarks.client import Job
 from benchmarks.measure import Benchmark, Row, Run
-from benchmarks.processes import ask, running
+from benchmarks.processes import Child, running
 from benchmarks.stores import Stores
 
 #: Requests in a round at so many connections.
@@ -21,8 +22,8 @@ OPEN_LOOP_SECONDS = 2.0
 class Servers:
     """The two servers, by their ports, and what was measured of them in this round."""
 
-    def __init__(self, stores: Stores, ports: Mapping[str, int]) -> None:
-        self._stores, self._ports = stores, ports
+    def __init__(self, stores: Stores, client: Child, ports: Mapping[str, int]) -> None:
+        self._stores, self._client, self._ports = stores, client, ports
         self._fastest = 0.0
 
     def closed(self, what: str, connections: int) -> Run:
@@ -43,26 +44,34 @@ class Servers:
         def run() -> dict[str, float]:
             rate = self._fastest / 2
             requests = max(self._stores.amount(int(rate * OPEN_LOOP_SECONDS)), 100)
-            found = self._send(what, OPEN_LOOP_CONNECTIONS, requests, "--rate", rate)
+            found = self._send(what, OPEN_LOOP_CONNECTIONS, requests, rate)
             return {f"half/{what}/{name}": value for name, value in found.items()}
 
         return run
 
-    def _send(self, what: str, connections: int, requests: int, *more: object) -> dict[str, float]:
-        return ask(
-            "client", self._ports[what], "--connections", connections,
-            "--requests", max(requests, connections), "--entities", len(self._stores.entities), *more,
-        )  # fmt: skip
+    def _send(
+        self, what: str, connections: int, requests: int, rate: float = 0.0
+    ) -> dict[str, float]:
+        job = Job(
+            port=self._ports[what],
+            connections=connections,
+            requests=max(requests, connections),
+            entities=len(self._stores.entities),
+            rate=rate,
+        )
+        return self._client.ask(job)
 
 
 @contextmanager
 def http_append(stores: Stores) -> Iterator[Benchmark]:
     """Start both servers and measure them by turns."""
     with (
+        running("client") as client,
         running("server", "nothing") as nothing,
-        running("server", "perdure", stores.filled("http")) as perdure,
+        running("server", "perdure", stores.filled("http")) as ours,
     ):
-        servers = Servers(stores, {"nothing": nothing["port"], "perdure": perdure["port"]})
+        ports = {"nothing": nothing.hear()["port"], "perdure": ours.hear()["port"]}
+        servers = Servers(stores, client, ports)
         runs = [servers.closed(what, connections) for connections in REQUESTS for what in WHAT]
         runs += [servers.half(what) for what in WHAT]
         yield Benchmark("Durable appends over HTTP", tuple(runs), tuple(_rows()))

@@ -47,24 +47,48 @@ def ask(module: str, *arguments: object) -> dict[str, Any]:
     return found
 
 
-@contextmanager
-def running(module: str, *arguments: object) -> Iterator[dict[str, Any]]:
-    """Run a module beside this one, from its first line on; give that line."""
-    child = subprocess.Popen(
-        _command(module, arguments), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    try:
-        assert child.stdout is not None
-        line = child.stdout.readline()
+class Child:
+    """A module that runs beside this one and answers a line with a line."""
+
+    def __init__(self, module: str, arguments: tuple[object, ...]) -> None:
+        self._module = module
+        self._process = subprocess.Popen(
+            _command(module, arguments), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+
+    def hear(self) -> dict[str, Any]:
+        """Give the next line it tells."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{module} ended before it was ready; see above")
-        yield msgspec.json.decode(line)
-    finally:
+            raise RuntimeError(f"benchmarks.{self._module} ended by itself; it says why above")
+        found: dict[str, Any] = msgspec.json.decode(line)
+        return found
+
+    def ask(self, job: object) -> dict[str, Any]:
+        """Send it a line, and give what it tells."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(msgspec.json.encode(job) + b"\n")
+        self._process.stdin.flush()
+        return self.hear()
+
+    def end(self) -> None:
+        """End its input, and with it the process."""
         try:
-            child.communicate(timeout=30)  # closes its standard input, which ends it
+            self._process.communicate(timeout=30)
         except subprocess.TimeoutExpired:
-            child.kill()
-            child.communicate()
+            self._process.kill()
+            self._process.communicate()
+
+
+@contextmanager
+def running(module: str, *arguments: object) -> Iterator[Child]:
+    """Run a module beside this one."""
+    child = Child(module, arguments)
+    try:
+        yield child
+    finally:
+        child.end()
 
 
 def _command(module: str, arguments: tuple[object, ...]) -> list[str]:

@@ -8,7 +8,7 @@ answer. The rows are those that the engine has just written into another file of
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,6 +20,7 @@ TABLE = "events"
 CACHE_KIB = 65_536
 #: Frames of the write-ahead log between two checkpoints.
 CHECKPOINT_FRAMES = 1_000
+SETTLE_SECONDS_MAX = 5.0
 
 Rows = Sequence[tuple[Any, ...]]
 
@@ -37,10 +38,11 @@ class Raw:
         self._insert = f"INSERT INTO {TABLE} VALUES ({','.join('?' * columns)})"
 
     def missing(self) -> Rows:
-        """Give the rows that the engine has written since the last call."""
+        """Give the rows that the engine has written since the last call, when it has settled."""
         sql = f"SELECT * FROM {TABLE} WHERE position > ? ORDER BY position"
         rows = self._source.execute(sql, (self._head,)).fetchall()
         self._head = rows[-1][0]
+        settle(self._source)
         return rows
 
     def append(self, rows: Rows, size: int) -> float:
@@ -51,7 +53,9 @@ class Raw:
             execute("BEGIN IMMEDIATE")
             executemany(insert, rows[start : start + size])
             execute("COMMIT")
-        return len(rows) / (perf_counter() - began)
+        rate = len(rows) / (perf_counter() - began)
+        settle(self._own)
+        return rate
 
     def __enter__(self) -> Self:
         return self
@@ -94,7 +98,7 @@ class Checkpoints:
         while not self._is_closed:
             self._due.wait()
             self._due.clear()
-            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            checkpoint(self._connection)
 
 
 def connect(directory: Path) -> apsw.Connection:
@@ -107,6 +111,22 @@ def connect(directory: Path) -> apsw.Connection:
         if (found := connection.pragma(name)) != value:
             raise ValueError(f"SQLite keeps {name} at {found!r}, not {value!r}")
     return connection
+
+
+def checkpoint(connection: apsw.Connection) -> bool:
+    """Move what can be moved; ``False`` when another connection was in the way."""
+    try:
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+    except apsw.BusyError:
+        return False
+    return True
+
+
+def settle(connection: apsw.Connection) -> None:
+    """Finish the checkpoints of one side, so that they do not disturb the next."""
+    until = perf_counter() + SETTLE_SECONDS_MAX
+    while not checkpoint(connection) and perf_counter() < until:
+        sleep(0.01)
 
 
 def scan_rows(directory: Path, upto: int) -> int:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import pytest
 
-from perdure.cli.serve import check_exposure
+from perdure.cli.serve import check_exposure, serve
 from perdure.runtime.config import Settings
 from perdure.vocabulary.errors import ConfigurationError
 from tests.cli.support import ENTITY, NOTES, ROOT, Cli, command, execute, id_at
@@ -173,6 +173,12 @@ def test_other_machines_do(host: str) -> None:
         check_exposure(Settings(host=host))
 
     check_exposure(Settings(host=host, insecure_no_auth=True))
+
+
+def test_a_flag_that_is_not_given_leaves_the_setting_to_others() -> None:
+    context = serve.make_context("serve", [NOTES])
+
+    assert context.params["insecure_no_auth"] is None
 
 
 def test_settings_come_from_a_file_too(store: str, tmp_path: Path) -> None:

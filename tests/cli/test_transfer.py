@@ -150,14 +150,15 @@ def test_a_torn_export_goes_on_where_its_last_whole_line_ends(
 def test_a_file_that_is_there_is_not_overwritten(cli: Cli, store: str, tmp_path: Path) -> None:
     seed(cli, store, line(1))
     file = tmp_path / "precious"
-    file.write_text("precious\n")
     exporting = ["events", "export", "--context", "notes", "--store", store, "-o", file]
+    for precious in ("precious", "precious\n", '{"event_id":"precious"}\n'):
+        file.write_text(precious)
 
-    refused, resumed = cli(*exporting), cli(*exporting, "--resume")
+        refused, resumed = cli(*exporting), cli(*exporting, "--resume")
 
-    assert (refused.code, resumed.code, file.read_text()) == (2, 2, "precious\n")
-    assert "is there already: go on with it by --resume" in refused.err
-    assert "does not end with an exported event" in resumed.err
+        assert (refused.code, resumed.code, file.read_text()) == (2, 2, precious)
+        assert "is there already: go on with it by --resume" in refused.err
+        assert "name another file" in resumed.err
 
 
 def test_an_export_of_another_store_is_not_gone_on_with(

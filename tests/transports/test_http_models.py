@@ -94,7 +94,7 @@ async def test_a_model_is_read_as_of_a_time() -> None:
             text = at if isinstance(at, str) else at.isoformat()
             answer = await client.get(f"/store/cart/{CART}/model", params={"at": text})
             assert answer.status_code == 200, answer.text
-            return answer.json()["model"]["total"]
+            return float(answer.json()["model"]["total"])
 
         assert await total(moment - timedelta(microseconds=1)) == 31.99
         assert await total(moment + timedelta(microseconds=1)) == 49.57

@@ -257,7 +257,7 @@ async def test_one_request_that_is_cut_off_does_not_cut_off_another() -> None:
 async def test_a_client_that_leaves_before_its_body_is_whole_gets_no_answer() -> None:
     async with opened() as http:
         sent: list[object] = []
-        incoming = [
+        incoming: list[dict[str, object]] = [
             {"type": "http.request", "body": b'{"a":', "more_body": True},
             {"type": "http.disconnect"},
         ]

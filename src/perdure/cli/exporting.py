@@ -23,7 +23,7 @@ from perdure.cli.options import (
     with_context,
     with_criteria,
 )
-from perdure.cli.output import Output, is_terminal
+from perdure.cli.output import Output, complain, is_terminal
 from perdure.cli.progress import progress
 from perdure.core.context import Context
 from perdure.ports.engine import Log
@@ -34,6 +34,8 @@ from perdure.vocabulary.ids import event_id
 from perdure.vocabulary.reading import Read
 
 _CHUNK = 64 * 1024
+#: How every export begins; one that was torn early, with a part of it.
+_BEGINNING = b'{"event_id":"'
 
 
 class LastLine(msgspec.Struct, frozen=True):
@@ -88,7 +90,7 @@ async def write_events(
     head = await log.head()
     end = head if request.upto is None else min(head, request.upto)
     count = 0
-    with progress("export", end - request.after) if show else _nothing() as advance:
+    with progress("export", end - request.after, show=show) as advance:
         async for events in log.read(request):
             write(b"".join(map(write_line, events)))
             count += len(events)
@@ -111,7 +113,11 @@ async def _export_to_file(
                 await _check_same(live.log, last, path)
                 after = max(request.after, last.position)
                 request = msgspec.structs.replace(request, after=after)
-            return await write_events(live.log, request, file.write)
+            try:
+                return await write_events(live.log, request, file.write)
+            except asyncio.CancelledError:
+                complain(f"perdure: the same command with --resume goes on with {path}")
+                raise
 
 
 @contextmanager
@@ -125,13 +131,20 @@ def _whole_lines(path: Path, *, resume: bool) -> Iterator[BinaryIO]:
         ) from None
     with file:
         if resume and file.readable():
-            file.truncate(_line_start(file, file.seek(0, os.SEEK_END)))
-            file.seek(0, os.SEEK_END)
+            _cut_torn(file, path)
         try:
             yield file
         finally:
             file.flush()
             os.fsync(file.fileno())
+
+
+def _cut_torn(file: BinaryIO, path: Path) -> None:
+    """Cut away what follows the last whole line of an export; leave the file at its end."""
+    if not _BEGINNING.startswith(file.read(len(_BEGINNING))):
+        raise ConfigurationError(f"{path} is not an export: name another file")
+    file.truncate(_line_start(file, file.seek(0, os.SEEK_END)))
+    file.seek(0, os.SEEK_END)
 
 
 def _last_line(file: BinaryIO, path: Path) -> LastLine | None:
@@ -169,8 +182,3 @@ def _line_start(file: BinaryIO, end: int) -> int:
             return start + found + 1
         end = start
     return 0
-
-
-@contextmanager
-def _nothing() -> Iterator[Callable[[int, int], None]]:
-    yield lambda done, count: None

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -57,12 +57,14 @@ def import_(
     if keep_going and rejects_path is None:
         rejects_path = file.with_name(f"{file.name}.rejects")
     bookmark = Bookmark(file, f"{settings.store}#{context.name}") if resume else None
-    rejects = Rejects(rejects_path) if keep_going and rejects_path else None
     with (
         open(sys.stdin.fileno(), "rb", closefd=False) if is_stream else file.open("rb") as lines,
-        rejects or nullcontext(),
+        ExitStack() as stack,
     ):
         source = Source(lines, "standard input" if is_stream else str(file), bookmark)
+        rejects = None
+        if keep_going and rejects_path:
+            rejects = stack.enter_context(Rejects(rejects_path, goes_on=source.goes_on))
         tally = asyncio.run(_import(context, settings, source, rejects))
     _report(tally, rejects, Output(as_json=as_json))
     return ExitCode.FOUND if tally.rejected else ExitCode.OK

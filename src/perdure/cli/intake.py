@@ -94,6 +94,11 @@ class Source:
         self._end, self._number = mark.offset, mark.line
         self._cut = 0
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether an earlier import has taken the beginning."""
+        return self._end > 0
+
     async def blocks(self) -> AsyncGenerator[list[Line], None]:
         """Give the lines, as many at a time as there are in a block; blank ones are left out.
 
@@ -128,22 +133,27 @@ class Source:
 
 
 class Rejects:
-    """Lines that were not recorded, each with its number and the reason, as lines of JSON."""
+    """Lines that were not recorded, each with its number and the reason, as lines of JSON.
 
-    def __init__(self, path: Path) -> None:
+    ``goes_on``: an import goes on, and its earlier rejects stay. A file without any is taken away.
+    """
+
+    def __init__(self, path: Path, *, goes_on: bool) -> None:
         self.path = path
-        self._file: BinaryIO | None = None
+        self._file: BinaryIO = path.open("ab" if goes_on else "wb")
 
     def add(self, line: Line, reason: PerdureError) -> None:
-        """Put a line aside. The file is made at the first."""
-        if self._file is None:
-            self._file = self.path.open("wb")
+        """Put a line aside."""
         row = {
             "line": line.number,
             "reason": str(reason),
-            "text": line.text.decode(errors="backslashreplace").rstrip("\r\n"),
+            "text": line.text.decode(errors="backslashreplace").rstrip("\r"),
         }
         self._file.write(msgspec.json.encode(row) + b"\n")
+
+    def flush(self) -> None:
+        """Hand over what was put aside, so that it outlives this process."""
+        self._file.flush()
 
     def __enter__(self) -> Self:
         return self
@@ -154,8 +164,10 @@ class Rejects:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._file is not None:
-            self._file.close()
+        is_empty = self._file.tell() == 0
+        self._file.close()
+        if is_empty:
+            self.path.unlink()
 
 
 class Batch(msgspec.Struct):
@@ -226,6 +238,8 @@ class Intake:
             return
         self._count(batch, await self._log.commit(batch.commits))
         last = batch.lines[-1]
+        if self._rejects is not None:
+            self._rejects.flush()  # before the bookmark passes them
         if self._source.bookmark:
             self._source.bookmark.write(last.end, last.number)
         advance(last.end, self.tally.lines)

@@ -50,6 +50,13 @@ debug_option = click.option(
     callback=_set_debug,
     help="Show the traceback of an error.",
 )
+config_option = click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Read settings from here, not from perdure.toml.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, a value a line.")
 context_option = click.option("--context", "context_name", metavar="NAME", help="The context.")
 app_argument = click.argument("app", metavar="[MODULE:APP]", required=False)
@@ -64,21 +71,10 @@ def with_settings(command: Command) -> Command:
         settings, _ = load({"store": store}, file=config_file)
         return command(*args, settings=settings, **given)
 
-    return _add(
-        read,
-        click.option("--store", metavar="URL", help="Where events are kept: sqlite:///DIRECTORY."),
-        config_option,
-        debug_option,
+    store = click.option(
+        "--store", metavar="URL", help="Where events are kept: sqlite:///DIRECTORY."
     )
-
-
-config_option = click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Read settings from here, not from perdure.toml.",
-)
+    return _add(read, store, config_option, debug_option)
 
 
 def with_context(command: Command) -> Command:

@@ -12,12 +12,14 @@ Advance: TypeAlias = Callable[[int, int], None]
 
 
 @contextmanager
-def progress(title: str, total: int | None, things: str = "events") -> Iterator[Advance]:
+def progress(
+    title: str, total: int | None, things: str = "events", *, show: bool = True
+) -> Iterator[Advance]:
     """Show a bar on standard error while the work goes on, when a person is looking.
 
     ``total`` is the end of what ``Advance`` is told; ``None`` when nobody knows.
     """
-    if not is_terminal(sys.stderr):
+    if not show or not is_terminal(sys.stderr):
         yield lambda done, count: None
         return
     from rich.console import Console

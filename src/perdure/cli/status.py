@@ -150,8 +150,8 @@ def _holder(lease: Record | None, node: Node) -> str:
 
 def _print(found: ContextStatus, answer: Output) -> None:
     answer.text(
-        f"{found.context}  {found.events:,} events of {found.entities:,} entities, "
-        f"{_size(found.bytes)}, head {found.head:,}, {_counted(found.undelivered)} undelivered",
+        f"{found.context}  events {found.events:,}  entities {found.entities:,}  "
+        f"size {_size(found.bytes)}  head {found.head:,}  undelivered {_counted(found.undelivered)}",
         style="bold",
     )
     if not found.reactors:
@@ -166,11 +166,17 @@ def _print(found: ContextStatus, answer: Output) -> None:
                 "?" if one.lag is None else _counted(one.lag),
                 one.parked,
                 "degraded" if one.degraded else "parked" if one.parked else "ok",
-                one.holder or "nobody",
+                _process(one.holder),
             )
             for one in found.reactors
         ],
     )
+
+
+def _process(holder: str) -> str:
+    """Name the holder of a lease for people: the process id, where the node's name has one."""
+    parts = holder.split(":")
+    return f"process {parts[1]}" if len(parts) == 3 else holder or "nobody"
 
 
 def _counted(number: int) -> str:

@@ -27,24 +27,41 @@ class DeliverLoop:
     def __init__(self, context: str, logs: Mapping[str, Log], clock: Clock) -> None:
         self._context, self._logs, self._clock = context, logs, clock
         self._log = logs[context]
+        self._given = asyncio.Event()
         self.delivered = 0
         self.trouble = ""
+
+    def wake(self) -> None:
+        """Say that something was given out on this node; what others give out is found by looking."""
+        self._given.set()
 
     async def run(self) -> None:
         """Deliver until cancelled. Failures of the store are waited out; nothing is skipped."""
         wait = 0.1
         while True:
             try:
-                head = await self._log.head()
+                self._given.clear()
                 while intents := await self._log.intents("emit", BATCH):
                     await self._emit(intents)
                 self.trouble, wait = "", 0.1
-                await self._log.advanced(head, IDLE_SECONDS)
+                await self._rest()
             except EngineError as failure:
                 self.trouble = str(failure)
                 logger.warning("delivery waits", context=self._context, cause=str(failure))
                 await self._clock.sleep(wait)
                 wait = min(wait * 2, BACK_OFF_SECONDS_MAX)
+
+    async def _rest(self) -> None:
+        """Wait until something is given out, or for a while."""
+        waiting = [
+            asyncio.ensure_future(self._given.wait()),
+            asyncio.ensure_future(self._clock.sleep(IDLE_SECONDS)),
+        ]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
 
     async def _emit(self, intents: Sequence[Intent]) -> None:
         """Record emitted events, in order, and settle their intents."""

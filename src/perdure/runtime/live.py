@@ -263,7 +263,14 @@ class LiveContext:
         )
         for name, reactor in self.definition.reactors.items():
             self.loops[name] = ReactLoop(
-                self.log, definitions, self.name, reactor, clock, self._settings, self.announce
+                self.log,
+                definitions,
+                self.name,
+                reactor,
+                clock,
+                self._settings,
+                self.announce,
+                self.deliver.wake,
             )
         for loop in self.loops.values():
             await loop.register()

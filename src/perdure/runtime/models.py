@@ -22,6 +22,10 @@ from perdure.vocabulary.ids import entity_id, id_text, ticks_at
 from perdure.vocabulary.reading import Read
 
 
+#: A time is told in microseconds; an event is in it when it is told to have happened then.
+TICKS_BELOW_A_MICROSECOND = 9
+
+
 class ModelView(msgspec.Struct, frozen=True):
     """A model as it stands: ``json`` is the model itself, ``position`` that of its newest event.
 
@@ -182,7 +186,7 @@ class Models:
             key,
             generation=checkpoint.generation,
             upto=position,
-            until_ticks=None if at is None else ticks_at(at),
+            until_ticks=None if at is None else ticks_at(at) + TICKS_BELOW_A_MICROSECOND,
         ):
             for delivery in in_order(reactor, history(reactor, events)):
                 try:

@@ -46,8 +46,10 @@ class ReactLoop:
         clock: Clock,
         settings: Settings,
         announce: Announce,
+        gave_out: Callable[[], None],
     ) -> None:
-        self._log, self._clock, self._settings, self._announce = log, clock, settings, announce
+        self._log, self._clock, self._settings = log, clock, settings
+        self._announce, self._gave_out = announce, gave_out
         self.reactor = reactor
         self.names = RecordNames(reactor.name)
         self._shelf = Shelf(log, reactor, self.names, settings.cached_models)
@@ -238,3 +240,5 @@ class ReactLoop:
         self._revision += 1
         self.checkpoint = after
         self._shelf.trim()
+        if writes.intents:
+            self._gave_out()

@@ -66,6 +66,7 @@ class Connection(HttpToolsProtocol):
         self._is_seated = False
         self._deferred: Refusal | None = None
         self._stalled_since: float | None = None  # since when nothing gets through to the client
+        self._unsent_bytes = 0  # when we last looked
         self._timer: asyncio.TimerHandle | None = None
         self._tick = min(
             limits.header_seconds_max,
@@ -211,16 +212,25 @@ class Connection(HttpToolsProtocol):
 
     def _look_at_the_clock(self) -> None:
         now = self.loop.time()
-        if self._stalled_since is None and self.transport.is_closing():
-            self._stalled_since = now  # what was written does not get through
-        stalled = self._stalled_since
-        if stalled is not None and now - stalled >= self.limits.write_stall_seconds_max:
+        if self._is_stalled(now):
             self.transport.abort()
             return
         deadline = self._deadline(now)
-        self._arm(min(self._tick, max(deadline - now, 0)) if now < deadline else self._tick)
+        self._arm(min(self._tick, deadline - now) if now < deadline else self._tick)
         if now >= deadline and not self.transport.is_closing():
             self._time_out()
+
+    def _is_stalled(self, now: float) -> bool:
+        """Whether what was written has not moved for too long."""
+        if self._stalled_since is None:
+            if not self.transport.is_closing():
+                return False
+            self._stalled_since = now
+        unsent_bytes = self.transport.get_write_buffer_size()
+        if unsent_bytes < self._unsent_bytes:
+            self._stalled_since = now
+        self._unsent_bytes = unsent_bytes
+        return now - self._stalled_since >= self.limits.write_stall_seconds_max
 
     def _deadline(self, now: float) -> float:
         limits = self.limits

@@ -39,7 +39,7 @@ class HttpLimits(msgspec.Struct, frozen=True, kw_only=True):
     #: How long a body may be as slow as it likes before its rate is looked at.
     body_grace_seconds: float = 5
     keep_alive_seconds: float = 15
-    #: How long a client may leave what was written to it unread.
+    #: How long what was written to a client may stay unread, none of it moving.
     write_stall_seconds_max: float = 30
     #: How long a refused client is still listened to, so that it can read the refusal.
     linger_seconds: float = 1

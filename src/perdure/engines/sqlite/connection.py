@@ -35,9 +35,7 @@ class Store(NamedTuple):
 
     def connect(self) -> apsw.Connection:
         """Open the file as it is, with nothing set but how long to wait for a lock."""
-        connection = apsw.Connection(
-            str(self.path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=self.vfs
-        )
+        connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=self.vfs)
         connection.set_busy_timeout(round(self.settings.busy_seconds * 1000))
         # Closing must not copy anything by itself: a checkpoint that fails has to be heard.
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)

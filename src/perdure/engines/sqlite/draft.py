@@ -13,7 +13,7 @@ import apsw
 
 from perdure.engines.judging import Accepted, judge, place
 from perdure.engines.sqlite.known import UNKNOWN, Head, Known, Labels, Numbered
-from perdure.engines.sqlite.rows import Decoder, event_content, label, write_tags
+from perdure.engines.sqlite.rows import CHAIN_BYTES, Decoder, event_content, label, write_tags
 from perdure.engines.sqlite.rowset import Rowset
 from perdure.engines.sqlite.statements import Statements
 from perdure.engines.sqlite.view import RowView
@@ -30,8 +30,6 @@ from perdure.vocabulary.commits import (
 from perdure.vocabulary.criteria import Criteria
 from perdure.vocabulary.events import NewEvent, RecordedEvent
 from perdure.vocabulary.ids import event_ticks
-
-_CHAIN_BYTES = 16
 
 
 class Draft:
@@ -70,7 +68,7 @@ class Draft:
     def seal(self) -> None:
         """Write the rows that are still to be written, and close the chain over them."""
         if self._contents:
-            chained = blake2b(self._chain, digest_size=_CHAIN_BYTES)
+            chained = blake2b(self._chain, digest_size=CHAIN_BYTES)
             chained.update(b"".join(self._contents))
             self._chain = chained.digest()
             self._rowset.seal(self.position, self._chain)
@@ -159,7 +157,16 @@ class Draft:
         self.position = position = self.position + 1
         raw_tags = write_tags(tags) if tags else b""
         content = event_content(
-            position, version, ticks, self._recorded_at, labelled, entity, id_, raw_tags, data, metadata
+            position,
+            version,
+            ticks,
+            self._recorded_at,
+            labelled,
+            entity,
+            id_,
+            raw_tags,
+            data,
+            metadata,
         )
         self._contents.append(content)
         self._rowset.events.append(

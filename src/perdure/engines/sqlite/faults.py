@@ -45,7 +45,9 @@ def during_commit(error: Exception, connection: apsw.Connection) -> EngineError:
     """Say what an error of ``COMMIT`` itself means."""
     if _is_no_room(error, connection):
         return StorageFull(f"no room is left for the log: {error}")
-    if isinstance(error, apsw.BusyError | apsw.ConstraintError):  # refused before a byte was written
+    if isinstance(
+        error, apsw.BusyError | apsw.ConstraintError
+    ):  # refused before a byte was written
         return Unavailable(f"the log cannot be written: {error}")
     return OutcomeUnknown(f"the log may or may not have been written: {error}")
 

@@ -78,9 +78,7 @@ def _prepare(connection: apsw.Connection, tables: Sequence[str]) -> None:
         _make(connection, tables)
 
 
-def _migrate(
-    connection: apsw.Connection, migration: Migration, known: Sequence[Migration]
-) -> None:
+def _migrate(connection: apsw.Connection, migration: Migration, known: Sequence[Migration]) -> None:
     connection.execute("BEGIN IMMEDIATE")
     if migration in _missing(connection, known):  # still: another process may have been faster
         if migration.number == 1:

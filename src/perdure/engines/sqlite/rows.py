@@ -31,6 +31,8 @@ _pack_intent = Struct(">qIIII").pack
 _encode_tags = msgspec.json.Encoder().encode
 _decode_tags = msgspec.json.Decoder(tuple[str, ...]).decode
 
+#: Length of a link of the chain.
+CHAIN_BYTES = 16
 #: Added to a record's checksum once for each revision: SQL can keep it up without reading the row.
 REVISION_STEP = 0x9E3779B1
 #: Labels kept in memory; there are as many as pairs of type and domain.
@@ -68,15 +70,18 @@ def event_content(
     metadata: bytes,
 ) -> bytes:
     """Lay out everything an event is, unambiguously: what its checksum and the chain are over."""
-    head = _pack_event(
-        position, version, ticks, recorded_at, len(tags), len(data), len(metadata)
-    )
+    head = _pack_event(position, version, ticks, recorded_at, len(tags), len(data), len(metadata))
     return b"".join((head, id_, entity, label_content, tags, data, metadata))
 
 
 def write_tags(tags: tuple[str, ...]) -> bytes:
     """Write tags as they are stored: a JSON array."""
     return _encode_tags(tags)
+
+
+def read_tags(text: str | None) -> tuple[str, ...]:
+    """Read tags as they are stored."""
+    return _decode_tags(text) if text else ()
 
 
 def record_checksum(kind: str, key: str, value: bytes) -> int:

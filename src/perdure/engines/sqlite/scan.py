@@ -4,11 +4,14 @@ One rule: each batch is one short transaction and remembers where it ended, so n
 the caller thinks. The head is pinned at the first batch: later events are for the next read.
 """
 
+from sys import maxsize
+
 import apsw
 
 from perdure.engines.sqlite.rows import Decoder
 from perdure.engines.sqlite.selecting import (
     FEW,
+    WITHIN,
     Numbers,
     Selection,
     conditions,
@@ -24,13 +27,15 @@ from perdure.engines.sqlite.sources import (
     Source,
     of_entities,
 )
-from perdure.vocabulary.criteria import EVERYTHING
+from perdure.vocabulary.criteria import EVERYTHING, Criteria
 from perdure.vocabulary.errors import Corrupt
 from perdure.vocabulary.events import RecordedEvent
 from perdure.vocabulary.reading import Read
 
 #: How many pages may be looked through for one batch when nothing in them matches.
 _PAGES_MAX = 20
+#: Events looked at in one go when only the first that matches is wanted.
+_GLANCE = 100
 
 
 class Scan:
@@ -81,9 +86,87 @@ class Scan:
         except apsw.CorruptError as error:
             self._stop(Corrupt(f"the file of the log is damaged: {error}"))
         is_last = is_whole and len(events) < limit and self.damage is None
-        missing = self._source.turn(events, is_last=is_last)
-        if missing is not None:
-            self._stop(missing)
-            events = [event for event in events if self._is_before(event, missing)]
-        self.is_done |= is_last
+        gap = self._source.turn(events, is_last=is_last)
+        if gap is not None:
+            self._stop(gap.damage)
+            del events[gap.good :]
+        self.is_done = self.is_done or is_last
         return self._select(events)
+
+    def _select(self, events: list[RecordedEvent]) -> list[RecordedEvent]:
+        if self._matches is not None:
+            events = list(filter(self._matches, events))
+        if self._left is not None:
+            events = events[: self._left]
+            self._left -= len(events)
+            self.is_done = self.is_done or self._left == 0
+        return events
+
+    def _stop(self, damage: Corrupt) -> None:
+        self.damage, self.is_done = damage, True
+
+
+def first_match(
+    connection: apsw.Connection,
+    decoder: Decoder,
+    criteria: Criteria,
+    after: int,
+    upto: int | None = None,
+) -> int:
+    """Give the first position in this range that matches, or 0. Raises ``Corrupt``."""
+    request = Read(criteria=criteria, after=after, upto=upto, limit=1)
+    scan = Scan(connection, request, decoder, events_max=_GLANCE, bytes_max=maxsize)
+    while not scan.is_done or scan.damage is not None:
+        events = scan.next_batch(connection)
+        if events:
+            return events[0].position
+        if scan.damage is not None:
+            raise scan.damage
+    return 0
+
+
+def _choose(connection: apsw.Connection, request: Read) -> tuple[Source, bool] | None:
+    """Choose where a read gets its rows, and tell whether every one of them is wanted."""
+    ((head,),) = connection.execute("SELECT max(position) FROM perdure_events").fetchall()
+    after = request.after
+    upto = min(head or 0, head or 0 if request.upto is None else request.upto)
+    numbers = look_up(connection, request.criteria)
+    if numbers is None or after >= upto:
+        return None
+    is_narrow = numbers.dimensions <= 1
+    if request.order == "happened":
+        if numbers.entities:
+            return ByHappened(of_entities(numbers), request, after, upto), is_narrow
+        return ByHappened(
+            _by_happened(connection, numbers, after, upto), request, after, upto
+        ), True
+    backwards = request.backwards
+    if len(numbers.entities) == 1:
+        return Entity(numbers.entities[0], after, upto, backwards=backwards), is_narrow
+    picked = _by_position(numbers, "DESC" if backwards else "ASC")
+    if picked is None:
+        return Log(after, upto, backwards=backwards), numbers.dimensions == 0
+    return ByPosition(picked, after, upto, backwards=backwards), is_narrow
+
+
+def _by_position(numbers: Numbers, order: str) -> Selection | None:
+    if not numbers.entities:
+        return positions(numbers, order)
+    some = of_entities(numbers)
+    return Selection(f"{some.sql} AND {WITHIN} ORDER BY position {order}", some.parameters)
+
+
+def _by_happened(connection: apsw.Connection, numbers: Numbers, after: int, upto: int) -> Selection:
+    """Pick events by everything but entities: what is few is sorted, else the index is followed."""
+    wanted = conditions(numbers)
+    few = positions(numbers, "ASC")
+    if upto - after <= FEW:
+        source = "NOT INDEXED WHERE"
+    elif few is not None and is_few(connection, few, {"after": after, "upto": upto}):
+        source = f"NOT INDEXED WHERE position IN (SELECT position FROM ({few.sql})) AND"
+        wanted.parameters.update(few.parameters)
+    else:
+        source = "INDEXED BY perdure_events_by_happened WHERE"
+    return Selection(
+        f"SELECT position FROM perdure_events e {source} {wanted.sql}", wanted.parameters
+    )

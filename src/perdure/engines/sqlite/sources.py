@@ -6,7 +6,7 @@ all there is notice when something is missing in between.
 
 import json
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from perdure.engines.sqlite.rows import COLUMNS
 from perdure.engines.sqlite.selecting import WITHIN, Numbers, Parameters, Selection
@@ -21,6 +21,13 @@ _PICKED_COLUMNS = COLUMNS.replace("e.position", "p.position")
 _TICKS_END = (1 << 63) - 1
 
 
+class Gap(NamedTuple):
+    """Something is missing behind the first so many events of a page."""
+
+    good: int
+    damage: Corrupt
+
+
 class Source(Protocol):
     """Rows in order, page by page."""
 
@@ -28,7 +35,7 @@ class Source(Protocol):
         """Select the next rows, of ``COLUMNS``."""
         ...
 
-    def turn(self, events: Sequence[RecordedEvent], *, is_last: bool) -> Corrupt | None:
+    def turn(self, events: Sequence[RecordedEvent], *, is_last: bool) -> Gap | None:
         """Go on behind these events, which came of the page; tell when one was missing among them."""
         ...
 
@@ -47,14 +54,14 @@ class Log:
     def page(self, limit: int) -> Selection:
         return Selection(self._sql, {"after": self._after, "upto": self._upto, "limit": limit})
 
-    def turn(self, events: Sequence[RecordedEvent], *, is_last: bool) -> Corrupt | None:
+    def turn(self, events: Sequence[RecordedEvent], *, is_last: bool) -> Gap | None:
         step, expected = (-1, self._upto) if self._backwards else (1, self._after + 1)
-        for event in events:
+        for good, event in enumerate(events):
             if event.position != expected:
-                return _missing(expected)
+                return Gap(good, _missing(expected))
             expected += step
         if is_last and self._after < expected <= self._upto:
-            return _missing(expected)
+            return Gap(len(events), _missing(expected))
         if self._backwards:
             self._upto = expected
         else:
@@ -82,11 +89,11 @@ class Entity:
         last = start if self._last is None else self._last
         return Selection(self._sql, {**self._bounds, "last": last, "limit": limit})
 
-    def turn(self, events: Sequence[RecordedEvent], *, is_last: bool) -> Corrupt | None:
+    def turn(self, events: Sequence[RecordedEvent], *, is_last: bool) -> Gap | None:
         step = -1 if self._backwards else 1
-        for event in events:
+        for good, event in enumerate(events):
             if self._last is not None and event.version != self._last + step:
-                return _missing(event.position, f"version {self._last + step} of its entity")
+                return Gap(good, _missing(event.position, f"version {self._last + step}"))
             self._last = event.version
         return None
 
@@ -102,7 +109,7 @@ class ByPosition:
     def page(self, limit: int) -> Selection:
         return Selection(self._sql, {**self._parameters, "limit": limit})
 
-    def turn(self, events: Sequence[RecordedEvent], *, is_last: bool) -> Corrupt | None:
+    def turn(self, events: Sequence[RecordedEvent], *, is_last: bool) -> Gap | None:
         if events and self._backwards:
             self._parameters["upto"] = events[-1].position - 1
         elif events:
@@ -133,7 +140,7 @@ class ByHappened:
     def page(self, limit: int) -> Selection:
         return Selection(self._sql, {**self._parameters, "limit": limit})
 
-    def turn(self, events: Sequence[RecordedEvent], *, is_last: bool) -> Corrupt | None:
+    def turn(self, events: Sequence[RecordedEvent], *, is_last: bool) -> Gap | None:
         if events:
             self._parameters["ticks"], self._parameters["id"] = events[-1].happened
         return None
@@ -155,5 +162,6 @@ def _fetch(picking: str) -> str:
     )
 
 
-def _missing(position: int, what: str = "the event") -> Corrupt:
-    return Corrupt(f"{what} is missing at position {position}; restore it from a copy", position)
+def _missing(position: int, before: str = "") -> Corrupt:
+    what = f"{before} of its entity is missing before the event" if before else "no event"
+    return Corrupt(f"{what} at position {position}; restore the log from a copy", position)

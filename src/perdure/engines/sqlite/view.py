@@ -6,11 +6,10 @@ import apsw
 
 from perdure.engines.sqlite.known import UNHEARD, UNKNOWN, Head
 from perdure.engines.sqlite.rows import COLUMNS, Decoder
-from perdure.engines.sqlite.scan import Scan
+from perdure.engines.sqlite.scan import first_match
 from perdure.vocabulary.criteria import Criteria
 from perdure.vocabulary.events import RecordedEvent
 from perdure.vocabulary.ids import event_ticks
-from perdure.vocabulary.reading import Read
 
 EVENT_BY_ID = (
     f"SELECT {COLUMNS} FROM perdure_events e LEFT JOIN perdure_entities n ON n.no = e.entity "
@@ -55,15 +54,7 @@ class RowView:
 
     def first_match(self, criteria: Criteria, after: int, upto: int) -> int:
         """Give the first position in this range that matches, or 0."""
-        request = Read(criteria=criteria, after=after, upto=upto, limit=1)
-        scan = Scan(self._connection, request, self._decoder, batch_bytes_max=maxsize)
-        while not scan.is_done:
-            events = scan.next_batch(self._connection)
-            if scan.damage is not None:
-                raise scan.damage
-            if events:
-                return events[0].position
-        return 0
+        return first_match(self._connection, self._decoder, criteria, after, upto)
 
     def revision(self, kind: str, key: str) -> int:
         """Give the revision of a record; 0 when there is none."""

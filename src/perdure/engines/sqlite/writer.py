@@ -1,0 +1,193 @@
+"""The thread that writes: all commits of a log pass through it, as many at once as are waiting.
+
+One rule: nobody is answered before the disk has said so. After an unknown outcome nothing is written, and
+no id is looked up, until a checkpoint has made certain what is there.
+"""
+
+import logging
+import threading
+import time
+from asyncio import AbstractEventLoop, Future
+from collections.abc import Callable, Sequence
+from copy import copy
+from queue import Empty, SimpleQueue
+from typing import NamedTuple
+
+import apsw
+
+from perdure.engines.sqlite.checkpointer import Checkpointer
+from perdure.engines.sqlite.connection import Store, settle
+from perdure.engines.sqlite.rows import Decoder
+from perdure.engines.sqlite.transactions import Answer, Call, Transactions
+from perdure.engines.sqlite.waiting import Waiters, call_in
+from perdure.vocabulary.commits import Verdict
+from perdure.vocabulary.errors import ConfigurationError, EngineError, OutcomeUnknown, Unavailable
+
+_RETRY_SECONDS = 0.05
+_RETRY_SECONDS_MAX = 5.0
+#: How long other processes may stand in the way when the log is to be made certain.
+_SETTLE_SECONDS = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class Request(NamedTuple):
+    """One call of ``commit``, and where its answer goes."""
+
+    call: Call
+    future: Future[list[Verdict]]
+
+
+class Writer:
+    """Takes calls from any event loop, and answers them when they are durable."""
+
+    def __init__(
+        self,
+        store: Store,
+        decoder: Decoder,
+        now: Callable[[], int],
+        checkpointer: Checkpointer,
+        waiters: Waiters,
+    ) -> None:
+        self._store, self._decoder, self._now = store, decoder, now
+        self._checkpointer, self._waiters = checkpointer, waiters
+        self._queue: SimpleQueue[Request | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._is_closed = False
+        self._retry_at, self._retry_after = 0.0, _RETRY_SECONDS
+        #: The head after the last transaction of this process.
+        self.position = 0
+        self._transactions: Transactions | None = self._open()
+        self._thread = threading.Thread(
+            target=self._run, name=f"perdure-write-{store.path.stem}", daemon=True
+        )
+
+    def start(self) -> None:
+        """Begin to take calls."""
+        self._thread.start()
+
+    def submit(self, request: Request) -> None:
+        """Hand over a call, from any thread. Raises ``Unavailable`` when the log is closed."""
+        with self._lock:
+            if self._is_closed:
+                raise Unavailable("the log is closed; open it again")
+            self._queue.put(request)
+
+    def stop(self) -> None:
+        """Take no more calls, and return when those that were taken are answered."""
+        with self._lock:
+            if not self._is_closed:
+                self._is_closed = True
+                self._queue.put(None)
+        self._thread.join()
+
+    def close(self) -> None:
+        """Empty the write-ahead log, when that can be, and close the connection."""
+        if self._transactions is None:
+            return
+        try:
+            settle(self._transactions.connection, _SETTLE_SECONDS)
+        except apsw.Error:  # what is in the log stays there, and is read at the next opening
+            _log.exception("the log of %s could not be emptied", self._store.path)
+        self._let_go()
+
+    def _run(self) -> None:
+        is_open = True
+        while is_open:
+            requests, is_open = self._take()
+            if self._transactions is None and time.monotonic() >= self._retry_at:
+                self._recover()
+            if requests:
+                self._serve(requests)
+
+    def _take(self) -> tuple[list[Request], bool]:
+        """Take what is waiting, up to a group's size; wait when nothing is, unless there is work."""
+        settings = self._store.settings
+        requests: list[Request] = []
+        commits = size = 0
+        try:
+            wait = None if self._transactions else max(0.0, self._retry_at - time.monotonic())
+            request = self._queue.get(timeout=wait)
+            while request is not None:
+                if not request.future.cancelled():
+                    requests.append(request)
+                    commits += len(request.call)
+                    size += sum(len(event.data) for each in request.call for event in each.events)
+                if commits >= settings.group_commits_max or size >= settings.group_bytes_max:
+                    break
+                request = self._queue.get_nowait()
+        except Empty:
+            return requests, True
+        return requests, request is not None
+
+    def _serve(self, requests: Sequence[Request]) -> None:
+        before = self.position
+        answers = self._write([request.call for request in requests])
+        replies: dict[AbstractEventLoop, list[tuple[Request, Answer]]] = {}
+        for request, answer in zip(requests, answers, strict=True):
+            replies.setdefault(request.future.get_loop(), []).append((request, answer))
+        for loop, reply in replies.items():
+            call_in(loop, _answer, reply)
+        if self._transactions is None:
+            return
+        self.position = self._transactions.position
+        if self.position != before:
+            self._waiters.wake()
+        self._checkpointer.restart(self._transactions.connection)
+
+    def _write(self, calls: Sequence[Call]) -> Sequence[Answer]:
+        if self._transactions is None:
+            message = (
+                "the log is being checked after a failed write; nothing was written, ask again"
+            )
+            return [Unavailable(message) for _ in calls]
+        answers: Sequence[Answer]
+        try:
+            answers = self._transactions.write(calls)
+        except EngineError as error:
+            answers = [copy(error) for _ in calls]
+        except Exception as error:  # the thread must go on, and what it knows must be true
+            _log.exception("writing to %s failed in an unforeseen way", self._store.path)
+            answers = [OutcomeUnknown(f"writing failed: {error!r}") for _ in calls]
+            self._let_go()
+        if self._transactions is not None and not self._transactions.is_usable:
+            self._let_go()
+        return answers
+
+    def _recover(self) -> None:
+        """Open the log again, and make certain what is in it; or try that later."""
+        try:
+            self._transactions = self._open()
+            if not settle(self._transactions.connection, _SETTLE_SECONDS):
+                raise Unavailable("another process holds the log")
+        except (apsw.Error, EngineError, ConfigurationError):
+            _log.exception("the log of %s cannot be trusted yet", self._store.path)
+            self._let_go()
+            self._retry_at = time.monotonic() + self._retry_after
+            self._retry_after = min(2 * self._retry_after, _RETRY_SECONDS_MAX)
+        else:
+            self._retry_after = _RETRY_SECONDS
+
+    def _open(self) -> Transactions:
+        connection = self._store.connect_writer()
+        connection.set_wal_hook(self._note)
+        return Transactions(connection, self._store, self._decoder, self._now)
+
+    def _let_go(self) -> None:
+        transactions, self._transactions = self._transactions, None
+        if transactions is not None:
+            transactions.connection.close(force=True)
+
+    def _note(self, connection: apsw.Connection, database: str, frames: int) -> int:
+        self._checkpointer.note(frames)
+        return apsw.SQLITE_OK
+
+
+def _answer(replies: Sequence[tuple[Request, Answer]]) -> None:
+    for request, answer in replies:
+        if request.future.done():  # whoever asked has gone
+            continue
+        if isinstance(answer, Exception):
+            request.future.set_exception(answer)
+        else:
+            request.future.set_result(answer)
