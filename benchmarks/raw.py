@@ -16,7 +16,7 @@ import apsw
 
 from benchmarks.workload import CONTEXT
 
-TABLE = "events"
+TABLE = "perdure_events"
 CACHE_KIB = 65_536
 #: Frames of the write-ahead log between two checkpoints.
 CHECKPOINT_FRAMES = 1_000

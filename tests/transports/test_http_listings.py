@@ -180,6 +180,7 @@ async def test_lines_hold_all_there_is_without_pages() -> None:
         ("application/x-ndjson, application/json;q=0.9", "application/x-ndjson"),
         ("Application/X-NDJSON", "application/x-ndjson"),
         ("application/x-ndjson;q=0", "application/json"),
+        ("application/x-ndjson;q=0.5, */*", "application/json"),
         ("text/event-stream;q=none", "application/json"),
         ("", "application/json"),
     ],

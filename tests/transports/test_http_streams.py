@@ -237,7 +237,7 @@ async def test_a_follower_that_is_gone_leaves_nothing_behind() -> None:
 
         async def is_over() -> bool:
             running = {task.get_coro().__qualname__ for task in asyncio.all_tasks()}  # type: ignore[union-attr]
-            return not served.server._state.tasks and not running & {"_pump", "_gone", "Event.wait"}
+            return not served.server._state.tasks and not running & {"_pump", "_gone"}
 
         await eventually(is_over)
 

@@ -30,6 +30,7 @@ class Lease:
         self._revision = 0
         self._seen = (-1, 0.0)
         self.held = False
+        self.trouble = ""
 
     async def work(self, work: Work) -> None:
         """Do the work whenever the lease is held, until cancelled; give it back at the end."""
@@ -63,7 +64,7 @@ class Lease:
                 if not await self._write(self._environment.node.name):
                     return
             except EngineError as failure:
-                logger.warning("lease not renewed", key=self._key, cause=str(failure))
+                self._fail("lease not renewed", failure)
 
     async def _take(self) -> bool:
         try:
@@ -74,8 +75,12 @@ class Lease:
                 return False
             self.held = await self._write(self._environment.node.name)
         except EngineError as failure:
-            logger.warning("lease not taken", key=self._key, cause=str(failure))
+            self._fail("lease not taken", failure)
         return self.held
+
+    def _fail(self, what: str, failure: EngineError) -> None:
+        self.trouble = f"{what}: {failure}"
+        logger.warning(what, key=self._key, cause=str(failure))
 
     def _is_free(self, holder: str) -> bool:
         now = self._environment.clock.monotonic()
@@ -91,6 +96,7 @@ class Lease:
             records=(Put(KIND, self._key, holder.encode()),),
         )
         (verdict,) = await self._log.commit([commit])
+        self.trouble = ""
         if isinstance(verdict, Committed):
             self._revision += 1
             return True
@@ -102,4 +108,4 @@ class Lease:
             try:
                 await self._write("")
             except EngineError as failure:
-                logger.warning("lease not given back", key=self._key, cause=str(failure))
+                self._fail("lease not given back", failure)

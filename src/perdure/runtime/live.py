@@ -46,7 +46,7 @@ from perdure.vocabulary.errors import (
 from perdure.vocabulary.events import NewEvent, RecordedEvent
 from perdure.vocabulary.ids import TICKS_BEFORE_1970, TICKS_PER_SECOND, entity_id, event_id, id_text
 from perdure.vocabulary.jsontext import read_object
-from perdure.vocabulary.names import SYSTEM_PREFIX, check_name, check_tag
+from perdure.vocabulary.names import SYSTEM_PREFIX, check_name, check_tags
 from perdure.vocabulary.reading import Read, Size
 
 #: An id the server made is made again this often when the entity has moved on meanwhile.
@@ -76,6 +76,7 @@ class LiveContext:
         self._mint = Mint(environment.clock, environment.chance)
         self._known_names: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
+        self._leases: dict[str, Lease] = {}
         self.loops: dict[str, ReactLoop] = {}
         self.deliver: DeliverLoop | None = None
         self.models = Models(log, definition, self.loops, environment.clock)
@@ -179,8 +180,8 @@ class LiveContext:
             self._check_time(event_id(event.id))
         if event.domain is not None and event.domain not in self._known_names:
             self._remember(check_name(event.domain, "domain"))
-        for tag in event.tags:
-            check_tag(tag)
+        if event.tags:
+            check_tags(event.tags)
         _, data = read_object(event.data)
         if declared is not None:
             declared.codec.decode(data)
@@ -284,7 +285,8 @@ class LiveContext:
         loops: dict[str, ReactLoop | DeliverLoop] = dict(self.loops)
         if self.deliver is not None:
             loops["deliver"] = self.deliver
-        found = {name: loop.trouble for name, loop in loops.items() if loop.trouble}
+        found = {slot: lease.trouble for slot, lease in self._leases.items() if lease.trouble}
+        found |= {name: loop.trouble for name, loop in loops.items() if loop.trouble}
         ended = {task.get_name(): "ended" for task in self._tasks if task.done()}
         return found | ended
 
@@ -305,6 +307,7 @@ class LiveContext:
 
     def _spawn(self, key: str, work: object) -> None:
         lease = Lease(self.log, self._environment, key, self._settings.lease_seconds)
+        self._leases[key] = lease
         task = asyncio.create_task(lease.work(work), name=f"{self.name}/{key}")  # type: ignore[arg-type]
         task.add_done_callback(_report_death)
         self._tasks.append(task)

@@ -4,14 +4,13 @@ A route takes a ``Request`` and returns an ``Answer``, or a ``Stream`` for what 
 raises for everything else. It never sees ASGI: ``http`` turns the one into the other, and adds what all
 answers have in common.
 
-``Request`` reads nothing before it is asked to: most of the head of a request is never looked at.
+``Request`` reads nothing before it is asked to: most of what a head holds is never looked at.
 """
 
 import asyncio
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
-from functools import cached_property
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -33,6 +32,7 @@ JSON: Final = b"application/json"
 NDJSON: Final = b"application/x-ndjson"
 EVENT_STREAM: Final = b"text/event-stream"
 
+_ANYTHING = frozenset({b"*/*", b"application/*"})
 _VISIBLE = re.compile(rb"[!-~]{1,128}")
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 # A bare token, or a string of RFC 8941 (the draft of the field); both mean the same key.
@@ -74,13 +74,14 @@ class Site:
 class Request:
     """One request. ``segments`` is its path, decoded; ``id`` names it in answers and in the log.
 
+    ``headers`` are its fields by name in lower case; those given several times are joined.
     ``is_at_stake`` is set when a write has been handed to the store: from then on nobody may say
     that it failed only because it takes long.
     """
 
     def __init__(self, site: Site, scope: Scope, receive: Receive) -> None:
-        self.site, self.scope = site, scope
-        self.receive = receive
+        self.site, self.scope, self.receive = site, scope, receive
+        self.headers = _by_name(scope["headers"])
         self.id = ""
         self.live: LiveContext  # set by ``enter``: the router does it for paths in a context
         self.segments: list[str] = []
@@ -97,17 +98,6 @@ class Request:
         self.live = self.site.app.context(context)
         return self.live
 
-    @cached_property
-    def headers(self) -> Mapping[bytes, bytes]:
-        """The header fields by name in lower case; those given several times are joined."""
-        fields = self.scope["headers"]
-        headers = dict(fields)
-        if len(headers) != len(fields):
-            headers = {}
-            for name, value in fields:
-                headers[name] = headers[name] + b", " + value if name in headers else value
-        return headers
-
     def link_next(self, **values: str | int | None) -> tuple[bytes, bytes]:
         """Make the field that links to the next page: this request, with these parameters changed."""
         target = self.scope["raw_path"] + b"?" + self.query.changed(**values).encode()
@@ -122,10 +112,12 @@ class Request:
             return offers[0]
         best, best_weight = offers[0], 0.0
         for item in accepted.lower().split(b","):
-            media, _, rest = item.partition(b";")
-            weight = _weight(rest)
-            if media.strip() in offers and weight > best_weight:
-                best, best_weight = media.strip(), weight
+            given, _, rest = item.partition(b";")
+            media, weight = given.strip(), _weight(rest)
+            if media in _ANYTHING:
+                media = offers[0]
+            if media in offers and weight > best_weight:
+                best, best_weight = media, weight
         return best
 
     def accepts_gzip(self) -> bool:
@@ -233,6 +225,16 @@ class Request:
         length = self.headers.get(b"content-length", b"0")
         if not length.isdigit() or len(length) > 19 or int(length) > bytes_max:
             _too_large(bytes_max)
+
+
+def _by_name(fields: Sequence[tuple[bytes, bytes]]) -> Mapping[bytes, bytes]:
+    headers = dict(fields)
+    if len(headers) == len(fields):
+        return headers
+    joined: dict[bytes, bytes] = {}
+    for name, value in fields:
+        joined[name] = joined[name] + b", " + value if name in joined else value
+    return joined
 
 
 def _too_large(bytes_max: int) -> NoReturn:

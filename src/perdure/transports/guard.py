@@ -61,7 +61,8 @@ class GuardedHttpProtocol(Connection):
         self._framing_bytes = 0  # of a chunked body, beyond what its chunks allow
         self._single: dict[bytes, bytes] = {}
         self._valid_host = b""
-        self._stays_open = False  # what to do once a body is complete
+        self._is_in_part = False  # whether a body has not come together with its head
+        self._stays_open = False  # what to do once it is complete
 
     def shutdown(self) -> None:
         """Close once the request under way is answered."""
@@ -104,9 +105,20 @@ class GuardedHttpProtocol(Connection):
             if self._head_bytes > 2 * header_bytes_max:
                 self.refuse(too_large(self.limits))
         elif self.stage is BODY:
+            if not self._is_in_part:
+                self._await_body()
             self._framing_bytes = max(self._framing_bytes, 0)
             if self._framing_bytes > header_bytes_max:
                 self.refuse(malformed("The chunked body is mostly extensions or trailers."))
+
+    def _await_body(self) -> None:
+        """Until the body is complete, an answer closes the connection (and says so)."""
+        self._is_in_part = True
+        self.since = self.loop.time()
+        self.is_excused = self.expect_100_continue
+        self._stays_open = self.cycle.keep_alive
+        self.cycle.keep_alive = False
+        self.cycle.transport = self.parting
 
     def _drop(self, size: int) -> None:
         """Ignore what a client sends after the end, within reason."""
@@ -174,7 +186,11 @@ class GuardedHttpProtocol(Connection):
         elif len(self.pipeline) < self.limits.pipelined_max:
             self.flow.resume_reading()  # else nobody notices when the client goes away
         if has_body:
-            self._begin_body()
+            self.stage = BODY
+            self.body_bytes = 0
+            self._framing_bytes = 0
+            self._is_in_part = False
+            self.headers = []  # trailers are parsed into the void, not into a scope in use
 
     def on_chunk_header(self) -> None:
         """A chunk begins."""
@@ -234,18 +250,6 @@ class GuardedHttpProtocol(Connection):
 
     def _count_streams(self) -> int:
         return sum(map(_is_streaming, self.connections))
-
-    def _begin_body(self) -> None:
-        """Until the body is complete, an answer closes the connection (and says so)."""
-        self.stage = BODY
-        self.since = self.loop.time()
-        self.body_bytes = 0
-        self.is_excused = self.expect_100_continue
-        self._framing_bytes = 0
-        self.headers = []  # trailers are parsed into the void, not into a scope that is in use
-        self._stays_open = self.cycle.keep_alive
-        self.cycle.keep_alive = False
-        self.cycle.transport = self.parting
 
 
 def _is_streaming(connection: object) -> bool:

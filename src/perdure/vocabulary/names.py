@@ -5,8 +5,9 @@ that does is an id; none may be a reserved word, because those are the other seg
 """
 
 import re
+from collections.abc import Sequence
 
-from perdure.vocabulary.errors import InvalidName
+from perdure.vocabulary.errors import InvalidName, LimitExceeded
 
 #: Path segments inside a context that are not names of domains or types.
 RESERVED_SEGMENTS = frozenset(
@@ -28,6 +29,8 @@ RESERVED_CONTEXTS = frozenset(
         "clients",
     }
 )
+#: Tags of one event.
+TAGS_MAX = 64
 #: Types that only the server records: what it did itself.
 SYSTEM_PREFIX = "perdure."
 
@@ -67,6 +70,14 @@ def check_tag(tag: str) -> str:
     if _TAG.fullmatch(tag) is None:
         raise InvalidName(f"{tag[:64]!r} is not a tag: 1 to 256 characters without controls")
     return tag
+
+
+def check_tags(tags: Sequence[str]) -> None:
+    """Check the tags of an event. Raises ``LimitExceeded`` for too many, ``InvalidName`` for a bad one."""
+    if len(tags) > TAGS_MAX:
+        raise LimitExceeded(f"an event may have {TAGS_MAX} tags, not {len(tags)}", "tags")
+    for tag in tags:
+        check_tag(tag)
 
 
 def looks_like_id(text: str) -> bool:

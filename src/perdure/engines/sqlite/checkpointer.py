@@ -13,6 +13,7 @@ import threading
 import apsw
 
 from perdure.engines.sqlite.connection import Store
+from perdure.vocabulary.errors import ConfigurationError
 
 _RETRY_SECONDS = 1.0
 #: How long the writer waits for readers before it goes on with the log as it is.
@@ -26,7 +27,6 @@ class Checkpointer:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._connection = store.connect_checkpointer()
         self._wake = threading.Event()
         self._closing = False
         self._frames = 0  # in the log
@@ -73,21 +73,19 @@ class Checkpointer:
         self._closing = True
         self._wake.set()
         self._thread.join()
-        self._connection.close()
 
     def _run(self) -> None:
-        while True:
-            self._wake.wait()
-            if self._closing:
-                return
+        connection: apsw.Connection | None = None
+        while self._wake.wait() and not self._closing:
             self._wake.clear()
             try:
-                _, copied = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+                connection = connection or self._store.connect_checkpointer()
+                _, self._copied = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
             except apsw.BusyError:  # another process is at it
                 continue
-            except apsw.Error:
+            except (apsw.Error, ConfigurationError):
                 _log.exception("the checkpoint of %s failed", self._store.path)
                 self._wake.wait(_RETRY_SECONDS)
                 self._wake.set()
-            else:
-                self._copied = copied
+        if connection is not None:
+            connection.close()

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import apsw
 
@@ -21,6 +21,8 @@ from perdure.vocabulary.errors import ConfigurationError
 
 #: Older ones can corrupt a write-ahead log that is begun anew while another connection checkpoints it.
 SQLITE_VERSION_MIN = (3, 51, 3)
+
+Bound: TypeAlias = tuple[Any, ...] | dict[str, Any]
 
 _SYNCHRONOUS = {"normal": 1, "full": 2}
 _RETRY_SECONDS = 0.01
@@ -87,6 +89,19 @@ def check_library() -> None:
         )
 
 
+def fetch(
+    connection: apsw.Connection, sql: str, parameters: Bound = ()
+) -> list[tuple[Any, ...]]:
+    """Run a query to its end, so that no transaction stays open behind it."""
+    return connection.execute(sql, parameters).fetchall()
+
+
+def fetch_value(connection: apsw.Connection, sql: str, parameters: Bound = ()) -> Any:
+    """Give the first value of the first row, or ``None`` when there is no row."""
+    rows = fetch(connection, sql, parameters)
+    return rows[0][0] if rows else None
+
+
 def make_file(path: Path) -> None:
     """Make the file of a log, readable by its owner alone, unless it is there.
 
@@ -100,10 +115,10 @@ def make_file(path: Path) -> None:
 
 def set_pragma(connection: apsw.Connection, name: str, value: int | str) -> None:
     """Set a pragma, read it back, and raise ``ConfigurationError`` when it did not take."""
-    connection.execute(f"PRAGMA {name} = {value}").fetchall()
-    now = connection.execute(f"PRAGMA {name}").fetchall()
+    fetch(connection, f"PRAGMA {name} = {value}")
+    now = fetch_value(connection, f"PRAGMA {name}")
     # mmap_size answers nothing where memory cannot be mapped, which is as good as zero
-    if now != [(value,)] and not (name == "mmap_size" and not now):
+    if now != value and not (name == "mmap_size" and now is None):
         raise ConfigurationError(
             f"SQLite did not take PRAGMA {name} = {value} on {connection.filename}: it is at {now}"
         )

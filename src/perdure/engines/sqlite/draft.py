@@ -23,8 +23,8 @@ from perdure.vocabulary.commits import (
     EntityAt,
     Guard,
     HappenedBefore,
-    RecordAt,
     Receipt,
+    RecordAt,
     Verdict,
 )
 from perdure.vocabulary.criteria import Criteria

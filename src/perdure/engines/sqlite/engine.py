@@ -11,13 +11,13 @@ from pathlib import Path
 
 import apsw
 
-from perdure.engines.sqlite.connection import Store, check_library, make_file, settle
+from perdure.engines.sqlite.connection import Store, check_library, make_file
 from perdure.engines.sqlite.log import SqliteLog
 from perdure.engines.sqlite.migrations import prepare
 from perdure.engines.sqlite.settings import SqliteSettings
 from perdure.ports.engine import Capability
 from perdure.ports.environment import Clock
-from perdure.vocabulary.errors import ConfigurationError, StorageFull, Unavailable
+from perdure.vocabulary.errors import StorageFull, Unavailable
 from perdure.vocabulary.names import check_context
 
 
@@ -37,7 +37,7 @@ class SqliteEngine:
         settings: SqliteSettings | None = None,
     ) -> None:
         check_library()
-        self._directory, self._clock, self._vfs = directory, clock, vfs
+        self.directory, self._clock, self._vfs = directory, clock, vfs
         self._settings = settings or SqliteSettings()
         self._lock = threading.Lock()
         self._logs: dict[str, SqliteLog] = {}
@@ -73,7 +73,7 @@ class SqliteEngine:
         with self._lock:
             if self._is_closed:
                 raise Unavailable("the engine is closed; make a new one")
-            store = Store(self._directory / f"{context}.db", self._settings, self._vfs)
+            store = Store(self.directory / f"{context}.db", self._settings, self._vfs)
             log = self._logs.get(context)
             is_new = log is None or log.closed
             try:

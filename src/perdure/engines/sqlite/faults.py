@@ -57,6 +57,6 @@ def _is_no_room(error: Exception, connection: apsw.Connection) -> bool:
         return True
     return (
         isinstance(error, apsw.IOError)
-        and error.extendedresult not in _SYNCS
+        and getattr(error, "extendedresult", 0) not in _SYNCS
         and connection.system_errno in _NO_ROOM
     )

@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeAlias
 
 import apsw
 
+from perdure.engines.sqlite.connection import fetch, fetch_value
 from perdure.engines.sqlite.rows import COLUMNS, Decoder
 
 #: An entity: its number, its version, when its last event by happened happened (``UNKNOWN`` until somebody
@@ -55,11 +56,11 @@ class Known:
         self.named = _highest(connection, "no", "perdure_names")
         self.position = self.recorded_at = 0
         self.chain = b""
-        last = connection.execute(
+        for *row, chain in fetch(
+            connection,
             f"SELECT {COLUMNS}, e.chain FROM perdure_events e "
-            "LEFT JOIN perdure_entities n ON n.no = e.entity ORDER BY e.position DESC LIMIT 1"
-        ).fetchall()
-        for *row, chain in last:
+            "LEFT JOIN perdure_entities n ON n.no = e.entity ORDER BY e.position DESC LIMIT 1",
+        ):
             self.position, self.chain = row[0], chain or b""
             if decoder.content(connection, tuple(row)) is not None:
                 self.recorded_at = row[3]  # else it is damaged, and the clock has to do
@@ -88,5 +89,4 @@ class Known:
 
 
 def _highest(connection: apsw.Connection, column: str, table: str) -> int:
-    ((highest,),) = connection.execute(f"SELECT max({column}) FROM {table}").fetchall()
-    return highest or 0
+    return fetch_value(connection, f"SELECT max({column}) FROM {table}") or 0

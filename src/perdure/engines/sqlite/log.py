@@ -18,7 +18,7 @@ from perdure.engines.sqlite.connection import Store
 from perdure.engines.sqlite.reader import Readers
 from perdure.engines.sqlite.rows import Decoder
 from perdure.engines.sqlite.scan import Scan
-from perdure.engines.sqlite.verifying import EventCheck, value_checks
+from perdure.engines.sqlite.verifying import Check, EventCheck, value_checks
 from perdure.engines.sqlite.waiting import Waiters
 from perdure.engines.sqlite.writer import Request, Writer
 from perdure.ports.environment import Clock
@@ -148,8 +148,9 @@ class SqliteLog:
 
     async def verify(self, after: int = 0) -> AsyncIterator[Corrupt]:
         """Check every row, every index and the chain, and give each damage found."""
-        checks = [await self._ask(partial(EventCheck, decoder=self._decoder, after=after))]
-        for check in [*checks, *value_checks()]:
+        events = await self._ask(partial(EventCheck, decoder=self._decoder, after=after))
+        checks: list[Check] = [events, *value_checks()]
+        for check in checks:
             while not check.is_done:
                 for damage in await self._ask(check.next_window):
                     yield damage

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import apsw
 
-from perdure.engines.sqlite.connection import Store, set_pragma
+from perdure.engines.sqlite.connection import Store, fetch, set_pragma
+from perdure.engines.sqlite.faults import STORAGE_ERRORS
 from perdure.engines.sqlite.statements import DefinitionsOnly
 from perdure.vocabulary.errors import ConfigurationError
 
@@ -83,7 +84,7 @@ def _migrate(connection: apsw.Connection, migration: Migration, known: Sequence[
     if migration in _missing(connection, known):  # still: another process may have been faster
         if migration.number == 1:
             connection.execute(_RECORDS)
-        connection.execute(migration.sql).fetchall()
+        fetch(connection, migration.sql)
         connection.execute(
             "INSERT INTO perdure_migrations (number, name, checksum) VALUES (?, ?, ?)",
             (migration.number, migration.name, migration.checksum),
@@ -94,12 +95,12 @@ def _migrate(connection: apsw.Connection, migration: Migration, known: Sequence[
 def _missing(connection: apsw.Connection, known: Sequence[Migration]) -> list[Migration]:
     """Give the migrations that the file has not had, having made sure that it is ours."""
     where = connection.filename
-    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
+    tables = {name for (name,) in fetch(connection, "SELECT name FROM sqlite_schema")}
     if not tables:
         return list(known)
     if "perdure_migrations" not in tables:
         raise ConfigurationError(f"{where} is a database, but no log of Perdure; it is left alone")
-    had = dict(connection.execute("SELECT number, checksum FROM perdure_migrations").fetchall())
+    had: dict[int, str] = dict(fetch(connection, "SELECT number, checksum FROM perdure_migrations"))
     newest = known[-1].number
     if max(had) > newest:
         raise ConfigurationError(
@@ -115,15 +116,13 @@ def _missing(connection: apsw.Connection, known: Sequence[Migration]) -> list[Mi
 
 
 def _make(connection: apsw.Connection, tables: Sequence[str]) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        for sql in tables:
+    connection.execute("BEGIN IMMEDIATE")  # closing the connection rolls back
+    for sql in tables:
+        try:
             with DefinitionsOnly(connection):
-                connection.execute(sql).fetchall()
-        connection.execute("COMMIT")
-    except apsw.Error as error:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        if isinstance(error, apsw.BusyError | apsw.IOError | apsw.FullError):
+                fetch(connection, sql)
+        except STORAGE_ERRORS:
             raise
-        raise ConfigurationError(f"the table cannot be made: {error}: {sql}") from error
+        except apsw.Error as error:
+            raise ConfigurationError(f"the table cannot be made: {error}: {sql}") from error
+    connection.execute("COMMIT")

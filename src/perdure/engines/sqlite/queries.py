@@ -5,12 +5,13 @@ come from indexes alone.
 """
 
 from collections.abc import Sequence
-from itertools import islice
+from itertools import islice, takewhile
 from sys import maxsize
 
 import apsw
 from msgspec.structs import replace
 
+from perdure.engines.sqlite.connection import fetch, fetch_value
 from perdure.engines.sqlite.rows import Decoder, read_intent, read_record
 from perdure.engines.sqlite.scan import first_match
 from perdure.engines.sqlite.selecting import (
@@ -33,6 +34,10 @@ from perdure.vocabulary.reading import Size
 _LISTS_MAX = 32
 
 _RECORD = "SELECT kind, key, value, revision, checksum FROM perdure_records WHERE kind = ? AND key "
+_INTENTS = (
+    "SELECT id, kind, target, ordering, payload, due, checksum FROM perdure_intents "
+    "WHERE kind = ? ORDER BY seq LIMIT ?"
+)
 _DOMAINS = """WITH RECURSIVE found (no) AS (
     SELECT min(domain) FROM perdure_domain_entities
     UNION ALL
@@ -50,7 +55,7 @@ def version(connection: apsw.Connection, decoder: Decoder, entity: bytes) -> int
     """Give how many events the entity has, by the last of them."""
     events: list[RecordedEvent] = []
     sql = LAST_OF_ENTITY.replace("= ?", "= (SELECT no FROM perdure_entities WHERE id = ?)")
-    decoder.decode(connection, connection.execute(sql, (entity,)).fetchall(), events, maxsize)
+    decoder.decode(connection, fetch(connection, sql, (entity,)), events, maxsize)
     return events[0].version if events else 0
 
 
@@ -60,19 +65,19 @@ def events(
     """Give the events stored under these ids, by position."""
     found: list[RecordedEvent] = []
     for id_ in set(ids):
-        rows = connection.execute(EVENT_BY_ID, (event_ticks(id_), id_)).fetchall()
+        rows = fetch(connection, EVENT_BY_ID, (event_ticks(id_), id_))
         decoder.decode(connection, rows, found, maxsize)
     return sorted(found, key=lambda event: event.position)
 
 
 def domains(connection: apsw.Connection) -> list[str]:
     """Give the domains that events carry, in order of name; one step in the index for each."""
-    return [name for (name,) in connection.execute(_DOMAINS)]
+    return [name for (name,) in fetch(connection, _DOMAINS)]
 
 
 def record(connection: apsw.Connection, kind: str, key: str) -> Record | None:
     """Give one record, or ``None``."""
-    found = connection.execute(_RECORD + "= ?", (kind, key)).fetchall()
+    found = fetch(connection, _RECORD + "= ?", (kind, key))
     return next(map(read_record, found), None)
 
 
@@ -88,22 +93,16 @@ def records_from(
     """Give a page of the records whose key begins with a prefix, in order of key, behind ``after``."""
     # SQLite orders text by its bytes, as Python does by its characters: those of a prefix are together.
     start, sign = (after, ">") if after >= prefix else (prefix, ">=")
-    found: list[Record] = []
-    for row in connection.execute(f"{_RECORD}{sign} ? ORDER BY key LIMIT ?", (kind, start, limit)):
-        if not row[1].startswith(prefix):
-            break
-        found.append(read_record(row))
-    return found
+    sql = f"{_RECORD}{sign} ? ORDER BY key LIMIT ?"
+    rows = takewhile(
+        lambda row: row[1].startswith(prefix), fetch(connection, sql, (kind, start, limit))
+    )
+    return list(map(read_record, rows))
 
 
 def intents(connection: apsw.Connection, kind: str, limit: int) -> list[Intent]:
     """Give the oldest open intents of a kind."""
-    rows = connection.execute(
-        "SELECT id, kind, target, ordering, payload, due, checksum FROM perdure_intents "
-        "WHERE kind = ? ORDER BY seq LIMIT ?",
-        (kind, limit),
-    )
-    return list(map(read_intent, rows))
+    return list(map(read_intent, fetch(connection, _INTENTS, (kind, limit))))
 
 
 def size(connection: apsw.Connection) -> Size:
@@ -131,7 +130,7 @@ def entities(
     wanted = _entities_listed(numbers) or _entities_of_few(connection, numbers)
     wanted = wanted or _entities_walked(numbers)
     parameters = {**wanted.parameters, "behind": after, "limit": limit}
-    rows = connection.execute(f"{wanted.sql} ORDER BY id LIMIT :limit", parameters)
+    rows = fetch(connection, f"{wanted.sql} ORDER BY id LIMIT :limit", parameters)
     return [id_ for (id_,) in rows]
 
 
@@ -173,5 +172,4 @@ def _entities_walked(numbers: Numbers) -> Selection:
 
 
 def _one(connection: apsw.Connection, sql: str) -> int:
-    ((value,),) = connection.execute(sql).fetchall()
-    return int(value or 0)
+    return fetch_value(connection, sql) or 0

@@ -6,13 +6,15 @@ way of a damaged index or dictionary is found out too.
 """
 
 from collections.abc import Iterable
-from struct import Struct, error as StructError
+from struct import Struct
+from struct import error as StructError
 from typing import Any, NamedTuple
 from zlib import crc32
 
 import apsw
 import msgspec
 
+from perdure.engines.sqlite.connection import fetch
 from perdure.vocabulary.commits import Intent, Record
 from perdure.vocabulary.errors import Corrupt
 from perdure.vocabulary.events import RecordedEvent
@@ -195,11 +197,8 @@ class Decoder:
         known = self._labels.get((type_, domain))
         if known is not None:
             return known
-        names = dict(
-            connection.execute(
-                "SELECT no, name FROM perdure_names WHERE no IN (?, ?)", (type_, domain)
-            ).fetchall()
-        )
+        sql = "SELECT no, name FROM perdure_names WHERE no IN (?, ?)"
+        names: dict[int, str] = dict(fetch(connection, sql, (type_, domain)))
         if len(self._labels) >= _LABELS_MAX:
             self._labels.clear()
         # a name that is gone becomes one that no checksum fits

@@ -8,6 +8,7 @@ from sys import maxsize
 
 import apsw
 
+from perdure.engines.sqlite.connection import fetch_value
 from perdure.engines.sqlite.rows import Decoder
 from perdure.engines.sqlite.selecting import (
     FEW,
@@ -127,9 +128,8 @@ def first_match(
 
 def _choose(connection: apsw.Connection, request: Read) -> tuple[Source, bool] | None:
     """Choose where a read gets its rows, and tell whether every one of them is wanted."""
-    ((head,),) = connection.execute("SELECT max(position) FROM perdure_events").fetchall()
-    after = request.after
-    upto = min(head or 0, head or 0 if request.upto is None else request.upto)
+    head: int = fetch_value(connection, "SELECT max(position) FROM perdure_events") or 0
+    after, upto = request.after, head if request.upto is None else min(head, request.upto)
     numbers = look_up(connection, request.criteria)
     if numbers is None or after >= upto:
         return None

@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeAlias
 
 import apsw
 
+from perdure.engines.sqlite.connection import fetch_value
 from perdure.vocabulary.criteria import Criteria
 
 Parameters: TypeAlias = dict[str, object]
@@ -46,8 +47,8 @@ def look_up(connection: apsw.Connection, criteria: Criteria) -> Numbers | None:
     """Look up the numbers of criteria; ``None`` when nothing that is stored can match."""
 
     def find(sql: str, values: tuple[object, ...]) -> tuple[int, ...]:
-        found = (connection.execute(sql, (value,)).fetchall() for value in dict.fromkeys(values))
-        return tuple(no for rows in found for (no,) in rows)
+        found = (fetch_value(connection, sql, (value,)) for value in dict.fromkeys(values))
+        return tuple(no for no in found if no is not None)
 
     by_name = "SELECT no FROM perdure_names WHERE name = ?"
     numbers = Numbers(
@@ -109,5 +110,4 @@ def conditions(numbers: Numbers) -> Selection:
 def is_few(connection: apsw.Connection, selection: Selection, bounds: Parameters) -> bool:
     """Tell whether a selection of positions finds so few that they may be sorted."""
     sql = f"SELECT count(*) FROM (SELECT 1 FROM ({selection.sql}) LIMIT {FEW})"
-    ((count,),) = connection.execute(sql, selection.parameters | bounds).fetchall()
-    return bool(count < FEW)
+    return bool(fetch_value(connection, sql, selection.parameters | bounds) < FEW)

@@ -52,9 +52,11 @@ class Log:
         )
 
     def page(self, limit: int) -> Selection:
+        """Select the next rows."""
         return Selection(self._sql, {"after": self._after, "upto": self._upto, "limit": limit})
 
     def turn(self, events: Sequence[RecordedEvent], *, is_last: bool) -> Gap | None:
+        """Go on behind these events; tell at which position there is none."""
         step, expected = (-1, self._upto) if self._backwards else (1, self._after + 1)
         for good, event in enumerate(events):
             if event.position != expected:
@@ -85,11 +87,13 @@ class Entity:
         )
 
     def page(self, limit: int) -> Selection:
+        """Select the next rows."""
         start = _TICKS_END if self._backwards else 0
         last = start if self._last is None else self._last
         return Selection(self._sql, {**self._bounds, "last": last, "limit": limit})
 
     def turn(self, events: Sequence[RecordedEvent], *, is_last: bool) -> Gap | None:
+        """Go on behind these events; tell which version there is none of."""
         step = -1 if self._backwards else 1
         for good, event in enumerate(events):
             if self._last is not None and event.version != self._last + step:
@@ -107,9 +111,11 @@ class ByPosition:
         self._sql = _fetch(f"{picked.sql} LIMIT :limit")
 
     def page(self, limit: int) -> Selection:
+        """Select the next rows."""
         return Selection(self._sql, {**self._parameters, "limit": limit})
 
     def turn(self, events: Sequence[RecordedEvent], *, is_last: bool) -> Gap | None:
+        """Go on behind these events."""
         if events and self._backwards:
             self._parameters["upto"] = events[-1].position - 1
         elif events:
@@ -138,9 +144,11 @@ class ByHappened:
         )
 
     def page(self, limit: int) -> Selection:
+        """Select the next rows."""
         return Selection(self._sql, {**self._parameters, "limit": limit})
 
     def turn(self, events: Sequence[RecordedEvent], *, is_last: bool) -> Gap | None:
+        """Go on behind these events."""
         if events:
             self._parameters["ticks"], self._parameters["id"] = events[-1].happened
         return None

@@ -30,9 +30,18 @@ _CHANGES_ROWS = frozenset(
         apsw.SQLITE_RECURSIVE,
     }
 )
-_DEFINES = _CHANGES_ROWS | {apsw.SQLITE_CREATE_TABLE, apsw.SQLITE_CREATE_INDEX, apsw.SQLITE_REINDEX}
-#: To make a table, SQLite writes its own catalogue, under the same authorizer.
+_DEFINES = frozenset(
+    {
+        apsw.SQLITE_CREATE_TABLE,
+        apsw.SQLITE_CREATE_INDEX,
+        apsw.SQLITE_REINDEX,
+        apsw.SQLITE_READ,
+        apsw.SQLITE_FUNCTION,
+    }
+)
+#: To make a table SQLite writes its own catalogue, and may make indexes, under the same authorizer.
 _CATALOGUE = frozenset({"sqlite_master", "sqlite_sequence"})
+_OWN_INDEX = "sqlite_autoindex_"
 
 _QUOTED = re.compile(
     r"""'(?:[^']|'')*' | "(?:[^"]|"")*" | `(?:[^`]|``)*` | \[[^\]]*\] | --[^\n]* | /\*.*?\*/""",
@@ -43,8 +52,11 @@ _OR_ROLLBACK = re.compile(r"\bOR\s+ROLLBACK\b", re.IGNORECASE)
 _STEPS = 1000
 
 
-class Undone(Exception):  # noqa: N818 - no error yet: the writer starts again without the commit
-    """SQLite has rolled back the whole transaction because of one commit's statement."""
+class Undone(Exception):
+    """SQLite has rolled back the whole transaction because of one commit's statement.
+
+    No error yet: the transaction is begun again without that commit.
+    """
 
     def __init__(self, failure: StatementFailed) -> None:
         super().__init__(failure.reason)
@@ -108,7 +120,7 @@ class Statements:
             return f"it took longer than {self._seconds:g} s"
         except apsw.ExecTraceAbort:
             return "more than one statement"
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with SQL or values is the verdict
+        except Exception as error:  # whatever is wrong with the SQL or its values is the verdict
             return f"{error}"
         if not once.seen:
             return "no statement at all"
@@ -174,5 +186,7 @@ def _is_allowed(
         return False
     if action == apsw.SQLITE_FUNCTION:
         return two != "load_extension"
-    names = (one, two) if action == apsw.SQLITE_CREATE_INDEX else (one,)  # the index, its table
-    return not any((name or "").lower().startswith(_RESERVED) for name in names)
+    names = [one or ""]
+    if action == apsw.SQLITE_CREATE_INDEX:  # its name, and the table's
+        names = [(one or "").removeprefix(_OWN_INDEX), two or ""]
+    return not any(name.lower().startswith(_RESERVED) for name in names)

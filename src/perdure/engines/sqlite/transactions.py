@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import apsw
 
-from perdure.engines.sqlite.connection import Store
+from perdure.engines.sqlite.connection import Store, fetch_value
 from perdure.engines.sqlite.draft import Draft
 from perdure.engines.sqlite.faults import STORAGE_ERRORS, before_commit, during_commit
 from perdure.engines.sqlite.known import Known
@@ -53,17 +53,17 @@ class Transactions:
 
         Raises ``EngineError`` when that is one answer for all of them.
         """
-        for exact in (False, True):
-            try:
-                return list(self._write(calls, exact=exact))
-            except _Unexpected as unexpected:
-                cause = unexpected.cause
-        if len(calls) == 1:
-            return [cause]
+        with suppress(_Unexpected):  # most often an id that is stored already
+            return list(self._write(calls, exact=False))
+        try:
+            return list(self._write(calls, exact=True))
+        except _Unexpected as unexpected:
+            if len(calls) == 1:
+                return [unexpected.cause]
         return self._write_each(calls)
 
     def _write_each(self, calls: Sequence[Call]) -> list[Answer]:
-        """Write each call by itself: one of them cannot even be judged, and only that one is to hear of it."""
+        """Write each call by itself: one cannot even be judged, and only that one is to hear of it."""
         answers: list[Answer] = []
         for call in calls:
             try:
@@ -89,7 +89,7 @@ class Transactions:
             return verdicts
 
     def _draft(self, *, exact: bool) -> Draft:
-        ((version,),) = self.connection.execute("PRAGMA data_version").fetchall()
+        version: int = fetch_value(self.connection, "PRAGMA data_version")
         if version != self._data_version:  # another connection has written: nothing is known
             self._data_version = None
             self._known.load(self.connection, self._decoder)
@@ -127,7 +127,7 @@ class Transactions:
                 self.connection.execute("ROLLBACK")
 
 
-class _Unexpected(Exception):  # noqa: N818 - carries an error, and is none itself
+class _Unexpected(Exception):
     """A commit in the group could not be decided on in this way."""
 
     def __init__(self, cause: Exception) -> None:

@@ -6,9 +6,11 @@ years of events holds nobody up.
 
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
+from typing import Protocol
 
 import apsw
 
+from perdure.engines.sqlite.connection import fetch, fetch_value
 from perdure.engines.sqlite.rows import (
     CHAIN_BYTES,
     COLUMNS,
@@ -53,21 +55,35 @@ _INTENTS = """SELECT seq, id, kind, target, ordering, payload, due, checksum FRO
     WHERE seq > ? ORDER BY seq LIMIT ?"""
 
 
+class Check(Protocol):
+    """A check on its way, window by window."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is nothing left to check."""
+        ...
+
+    def next_window(self, connection: apsw.Connection) -> list[Corrupt]:
+        """Check some rows, and give what is wrong with them."""
+        ...
+
+
 class EventCheck:
     """The check of the events behind a position, on its way."""
 
     def __init__(self, connection: apsw.Connection, decoder: Decoder, after: int) -> None:
         self._decoder, self._after = decoder, after
-        ((head,),) = connection.execute("SELECT max(position) FROM perdure_events").fetchall()
-        self._head = head or 0
+        self._head: int = fetch_value(connection, "SELECT max(position) FROM perdure_events") or 0
         # the chain can be followed from where it was last written down
-        known = connection.execute(
+        sql = (
             "SELECT position, chain FROM perdure_events "
-            "WHERE position <= ? AND chain IS NOT NULL ORDER BY position DESC LIMIT 1",
-            (after,),
-        ).fetchall()
-        self._position, chain = known[0] if known else (0, b"")
-        self._start_chain(self._position, chain)
+            "WHERE position <= ? AND chain IS NOT NULL ORDER BY position DESC LIMIT 1"
+        )
+        self._position = 0
+        self._start_chain(0, b"")
+        for position, chain in fetch(connection, sql, (after,)):
+            self._position = position
+            self._start_chain(position, chain)
 
     @property
     def is_done(self) -> bool:
@@ -89,7 +105,7 @@ class EventCheck:
 
     def _window(self, connection: apsw.Connection, bounds: dict[str, int]) -> Iterator[Corrupt]:
         expected = bounds["after"]
-        for *row, chain in connection.execute(_ROWS, bounds).fetchall():
+        for *row, chain in fetch(connection, _ROWS, bounds):
             position = row[0]
             for missing in range(expected + 1, position):
                 yield self._broken(missing, "it is missing")
@@ -99,9 +115,9 @@ class EventCheck:
             yield self._broken(missing, "it is missing")
         for what, (index, same, condition) in _CROSS_CHECKS.items():
             sql = _UNFOUND.format(index=index, same=same, condition=condition)
-            for (position,) in connection.execute(sql, bounds).fetchall():
+            for (position,) in fetch(connection, sql, bounds):
                 yield _damage(position, f"it cannot be found by {what}")
-        for (position,) in connection.execute(_UNPRECEDED, bounds).fetchall():
+        for (position,) in fetch(connection, _UNPRECEDED, bounds):
             yield _damage(position, "the version of its entity before it is missing")
 
     def _row(
@@ -114,8 +130,7 @@ class EventCheck:
         else:
             self._chained.update(content)
             for tag in read_tags(tags):
-                ((count,),) = connection.execute(_TAGGED, (position, tag)).fetchall()
-                if not count:
+                if not fetch_value(connection, _TAGGED, (position, tag)):
                     yield _damage(position, f"it cannot be found by its tag {tag!r}")
         if chain is not None:
             if self._is_whole and chain != self._chained.digest():
@@ -147,7 +162,7 @@ class ValueCheck:
         """Check some rows, and give what is wrong with them."""
         found: list[Corrupt] = []
         try:
-            rows = connection.execute(self._sql, (self._last, _WINDOW)).fetchall()
+            rows = fetch(connection, self._sql, (self._last, _WINDOW))
         except apsw.CorruptError as error:
             self.is_done = True
             return [Corrupt(f"records or intents cannot be read on: {error}")]

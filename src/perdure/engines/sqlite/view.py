@@ -4,6 +4,7 @@ from sys import maxsize
 
 import apsw
 
+from perdure.engines.sqlite.connection import fetch, fetch_value
 from perdure.engines.sqlite.known import UNHEARD, UNKNOWN, Head
 from perdure.engines.sqlite.rows import COLUMNS, Decoder
 from perdure.engines.sqlite.scan import first_match
@@ -29,24 +30,25 @@ class RowView:
 
     def head(self, entity: bytes) -> Head:
         """Give what is stored of an entity; ``UNHEARD`` when that is nothing."""
-        for (no,) in self._connection.execute(
-            "SELECT no FROM perdure_entities WHERE id = ?", (entity,)
-        ).fetchall():
-            last = self._event(LAST_OF_ENTITY, (no,))
-            return no, last.version if last else 0, UNKNOWN, 0
-        return UNHEARD
+        no = fetch_value(
+            self._connection, "SELECT no FROM perdure_entities WHERE id = ?", (entity,)
+        )
+        if no is None:
+            return UNHEARD
+        last = self._event(LAST_OF_ENTITY, (no,))
+        return no, last.version if last else 0, UNKNOWN, 0
 
     def name(self, name: str) -> int | None:
         """Give the number of a name, or ``None`` when it has none."""
-        found = self._connection.execute("SELECT no FROM perdure_names WHERE name = ?", (name,))
-        return next((no for (no,) in found.fetchall()), None)
+        no: int | None = fetch_value(
+            self._connection, "SELECT no FROM perdure_names WHERE name = ?", (name,)
+        )
+        return no
 
     def last_ticks(self, no: int) -> int:
         """Give when the last event by happened of an entity happened, 0 when it has none."""
-        ((ticks,),) = self._connection.execute(
-            "SELECT max(ticks) FROM perdure_events WHERE entity = ?", (no,)
-        ).fetchall()
-        return ticks or 0
+        sql = "SELECT max(ticks) FROM perdure_events WHERE entity = ?"
+        return fetch_value(self._connection, sql, (no,)) or 0
 
     def stored(self, id_: bytes) -> RecordedEvent | None:
         """Give the event stored under an id."""
@@ -58,13 +60,11 @@ class RowView:
 
     def revision(self, kind: str, key: str) -> int:
         """Give the revision of a record; 0 when there is none."""
-        found = self._connection.execute(
-            "SELECT revision FROM perdure_records WHERE kind = ? AND key = ?", (kind, key)
-        )
-        return next((revision for (revision,) in found.fetchall()), 0)
+        sql = "SELECT revision FROM perdure_records WHERE kind = ? AND key = ?"
+        return fetch_value(self._connection, sql, (kind, key)) or 0
 
-    def _event(self, sql: str, parameters: tuple[object, ...]) -> RecordedEvent | None:
+    def _event(self, sql: str, parameters: tuple[int | bytes, ...]) -> RecordedEvent | None:
         events: list[RecordedEvent] = []
-        rows = self._connection.execute(sql, parameters).fetchall()
+        rows = fetch(self._connection, sql, parameters)
         self._decoder.decode(self._connection, rows, events, maxsize)
         return events[0] if events else None

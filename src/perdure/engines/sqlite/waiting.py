@@ -5,9 +5,9 @@ import threading
 from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeVarTuple, Unpack
+from typing import TypeVar
 
-T = TypeVarTuple("T")
+T = TypeVar("T")
 
 
 class Waiters:
@@ -39,12 +39,10 @@ class Waiters:
             call_in(news.get_loop(), _tell, news)
 
 
-def call_in(
-    loop: AbstractEventLoop, function: Callable[[Unpack[T]], None], *arguments: Unpack[T]
-) -> None:
+def call_in(loop: AbstractEventLoop, function: Callable[[T], None], argument: T) -> None:
     """Call a function in a loop, from any thread. In a loop that is closed nobody waits any more."""
     with suppress(RuntimeError):
-        loop.call_soon_threadsafe(function, *arguments)
+        loop.call_soon_threadsafe(function, argument)
 
 
 def _tell(news: Future[None]) -> None:

@@ -58,6 +58,9 @@ class Writer:
         #: The head after the last transaction of this process.
         self.position = 0
         self._transactions: Transactions | None = self._open()
+        # What a crash left in the log may never have been synced. It is, before an id is answered from it;
+        # when other processes are in the way, they did not crash, and the log is theirs.
+        settle(self._transactions.connection, store.settings.busy_seconds)
         self._thread = threading.Thread(
             target=self._run, name=f"perdure-write-{store.path.stem}", daemon=True
         )

@@ -57,7 +57,7 @@ async def get_domain_member(request: Request) -> Answer | Stream:
     criteria = listing(request, domain)
     id_ = parse_id(text)
     if id_version(id_) in _TIME_BASED:
-        return await answer_event(request, id_, criteria)
+        return await answer_event(request, id_, domain)
     selected = msgspec.structs.replace(criteria, entities=(entity_id(id_),))
     return await _list(request, selected, "happened")
 
@@ -99,11 +99,11 @@ async def list_entities(request: Request) -> Answer:
     return Answer(200, msgspec.json.encode(page), links)
 
 
-async def answer_event(request: Request, id_: bytes, criteria: Criteria = EVERYTHING) -> Answer:
-    """Answer with an event, when the criteria select it."""
+async def answer_event(request: Request, id_: bytes, domain: str = "") -> Answer:
+    """Answer with an event; of a domain, when it carries its name or is listed there."""
     event = await request.live.event(id_)
-    if not criteria.matches(event):
-        raise EventNotFound(f"event {id_text(id_)} belongs to another domain")
+    if domain not in {"", event.domain} and not listing(request, domain).matches(event):
+        raise EventNotFound(f"event {id_text(id_)} belongs to another domain than {domain!r}")
     etag = b'"%b"' % id_text(id_).encode()
     headers = ((b"etag", etag),)
     if request.has_already(etag):
