@@ -26,7 +26,7 @@ def open(  # noqa: A001
 ) -> App:
     """Open contexts over a store, for ``async with perdure.open(shop, store="sqlite:///data") as app``.
 
-    ``store`` is ``memory://`` or ``sqlite:///DIRECTORY`` (a fourth slash makes it absolute). ``overrides`` are
+    ``store`` is ``memory://`` or ``sqlite:///DIRECTORY`` (a fourth slash: absolute). ``overrides`` are
     single settings by name. Raises ``DefinitionError`` for a declaration that cannot work, and
     ``ConfigurationError`` for a store or a setting that cannot be used.
     """

@@ -37,10 +37,9 @@ def run(line: str) -> str:
 
 def test_the_lines_of_the_readme_work_as_printed(tmp_path: Path) -> None:
     with Served(tmp_path / "store", "--cors", "*") as served:
-        posts, asks = [], []
-        for line in lines_of_the_readme(served):
-            (posts if "--json" in line else asks).append(line)
-        cart, story, events, imported, products = asks
+        lines = lines_of_the_readme(served)
+        posts = [line for line in lines if "--json" in line]
+        cart, story, events, imported, products = [line for line in lines if "--json" not in line]
 
         assert [run(line) for line in posts] == ["204"] * 3
         assert [run(line) for line in posts] == ["204"] * 3  # again, and nothing changes

@@ -25,5 +25,7 @@ def test_each_mistake_is_caught_where_it_is_made(checker: list[str]) -> None:
         check=False,
     )
 
-    found = {int(n) for n in re.findall(r"mistakes\.py:(\d+)(?::\d+)?(?: -)?:? error", answer.stdout)}
+    found = {
+        int(n) for n in re.findall(r"mistakes\.py:(\d+)(?::\d+)?(?: -)?:? error", answer.stdout)
+    }
     assert found == wanted, answer.stdout

@@ -47,7 +47,8 @@ class Service(Generic[M]):
         if single and by is not None:
             raise DefinitionError(f"{context}.{name}: single and by exclude one another")
         self.context, self.name = context, name
-        self.single, self.by, self.order = single, by, order
+        self.single, self.by = single, by
+        self.order: Literal["happened", "recorded"] = order
         self.domains, self.emit_history = domains, emit_history
         self.models: dict[str, type[Any]] = {name: model}
         self.reactions: list[tuple[Callable[..., Any], tuple[str, ...]]] = []

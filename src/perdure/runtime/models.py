@@ -21,7 +21,6 @@ from perdure.vocabulary.events import RecordedEvent
 from perdure.vocabulary.ids import entity_id, id_text, ticks_at
 from perdure.vocabulary.reading import Read
 
-
 #: A time is told in microseconds; an event is in it when it is told to have happened then.
 TICKS_BELOW_A_MICROSECOND = 9
 

@@ -190,7 +190,7 @@ class Draft:
             self._rowset.give(commit.intents)
 
     def _head(self, entity: bytes) -> Head:
-        head = self._heads.get(entity) or self._known.heads.get(entity)
+        head = self._heads.get(entity) or self._known.head(entity)
         if head is None:
             head = self._view.head(entity)
         self._heads[entity] = head

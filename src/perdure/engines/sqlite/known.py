@@ -4,7 +4,6 @@ One rule: it is true of the last committed transaction. ``Draft`` builds on it a
 out only after its own ``COMMIT``; when another process has written, all of it is read anew.
 """
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
 
@@ -41,15 +40,21 @@ class Known:
 
     def __init__(self, heads_max: int) -> None:
         self._heads_max = heads_max
-        self.heads: OrderedDict[bytes, Head] = OrderedDict()
+        self._heads: dict[bytes, Head] = {}  # of the entities last written to
+        self._older: dict[bytes, Head] = {}
         self.names: dict[str, int] = {}
         self.labels: Labels = {}
         self.position = self.recorded_at = self.entities = self.named = 0
         self.chain = b""
 
+    def head(self, entity: bytes) -> Head | None:
+        """Give the head of an entity, when it is remembered."""
+        return self._heads.get(entity) or self._older.get(entity)
+
     def load(self, connection: apsw.Connection, decoder: Decoder) -> None:
         """Forget everything, and read the end of the log."""
-        self.heads.clear()
+        self._heads.clear()
+        self._older.clear()
         self.names.clear()
         self.labels.clear()
         self.entities = _highest(connection, "no", "perdure_entities")
@@ -71,13 +76,10 @@ class Known:
         names: Mapping[str, int],
         labels: Labels,
     ) -> None:
-        """Take over what a committed draft found out; the entities it touched are the last to go."""
-        kept = self.heads
-        for entity, head in heads.items():
-            kept[entity] = head
-            kept.move_to_end(entity)
-        while len(kept) > self._heads_max:
-            kept.popitem(last=False)
+        """Take over what a committed draft found out."""
+        self._heads.update(heads)
+        if len(self._heads) > self._heads_max // 2:  # what was not touched since the last time goes
+            self._older, self._heads = self._heads, {}
         if names:
             if len(self.names) > _NAMES_MAX:
                 self.names.clear()

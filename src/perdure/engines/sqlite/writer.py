@@ -111,12 +111,17 @@ class Writer:
         try:
             wait = None if self._transactions else max(0.0, self._retry_at - time.monotonic())
             request = self._queue.get(timeout=wait)
+            import os
+            HALF=int(os.environ.get("HALF","1"))
+            limit = max(32, self._queue.qsize() // 2) if HALF else 1000
             while request is not None:
                 if not request.future.cancelled():
                     requests.append(request)
                     commits += len(request.call)
-                    size += sum(len(event.data) for each in request.call for event in each.events)
-                if commits >= settings.group_commits_max or size >= settings.group_bytes_max:
+                    for each in request.call:
+                        for event in each.events:
+                            size += len(event.data)
+                if commits >= limit or size >= settings.group_bytes_max:
                     break
                 request = self._queue.get_nowait()
         except Empty:
