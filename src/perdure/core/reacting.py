@@ -100,16 +100,16 @@ def route(
     reactor: Reactor,
     events: Iterable[RecordedEvent],
     waiting: Mapping[str, ParkedKey],
+    routed: Routed,
     *,
     live_from: int,
-) -> Routed:
-    """Read each event and find its key. Events of waiting sources are left out: they queue.
+) -> None:
+    """Read each event and find its key, adding to what was routed before.
 
-    History is not fresh: what was recorded up to ``live_from``, and what was imported.
+    Events of waiting sources are left out: they queue.
     """
-    by_key: dict[str, list[Delivery]] = {}
-    unreadable: list[Unreadable] = []
-    blocked = set(waiting)
+    by_key, unreadable = routed.by_key, routed.unreadable
+    blocked = {*waiting, *(id_text(one.event.entity) for one in unreadable)}
     read, key_of, gives_history = reactor.read, reactor.key_of, reactor.emit_history
     for event in events:
         if blocked and id_text(event.entity) in blocked:
@@ -123,7 +123,6 @@ def route(
             blocked.add(id_text(event.entity))
             continue
         by_key.setdefault(key, []).append(Delivery(event, payload, fresh))
-    return Routed(by_key, unreadable)
 
 
 def history(reactor: Reactor, events: Iterable[RecordedEvent]) -> list[Delivery]:

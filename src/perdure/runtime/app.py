@@ -12,6 +12,7 @@ from perdure.ports.engine import Capability, Engine
 from perdure.ports.environment import Environment
 from perdure.runtime.config import Settings
 from perdure.runtime.live import LiveContext
+from perdure.runtime.pacing import Pacer
 from perdure.runtime.telemetry import Meter
 from perdure.vocabulary.commits import Committed, Guard
 from perdure.vocabulary.criteria import Criteria
@@ -49,11 +50,17 @@ class App:
 
     async def __aenter__(self) -> Self:
         """Open every context and start its services."""
+        pacer = Pacer(self.environment.clock)
         try:
             for name, definition in self._definitions.items():
                 log = await self.engine.open(name)
                 self.contexts[name] = LiveContext(
-                    definition, log, self.environment, self.settings, version=self.version
+                    definition,
+                    log,
+                    self.environment,
+                    self.settings,
+                    pacer,
+                    version=self.version,
                 )
             if self._react:
                 for live in self.contexts.values():

@@ -3,7 +3,6 @@
 It decides nothing about when: the react loop drives it, and commits what it gives.
 """
 
-import asyncio
 from collections.abc import Mapping
 
 import msgspec
@@ -22,16 +21,13 @@ from perdure.core.folding import (
 from perdure.core.reacting import RecordNames, emissions, history
 from perdure.core.reactions import Delivery
 from perdure.ports.engine import Log
-from perdure.ports.environment import Clock
 from perdure.runtime.history import KeyHistory
+from perdure.runtime.pacing import Pacer
 from perdure.runtime.parking import Parking
 from perdure.runtime.shelf import Shelf
 from perdure.vocabulary.commits import Intent, Put
 from perdure.vocabulary.errors import InvalidData
 from perdure.vocabulary.events import RecordedEvent
-
-#: Fold for this long before other tasks get their turn.
-SLICE_SECONDS = 0.002
 
 
 class Writes(msgspec.Struct):
@@ -52,11 +48,11 @@ class Folder:
         reactor: Reactor,
         shelf: Shelf,
         parking: Parking,
-        clock: Clock,
+        pacer: Pacer,
     ) -> None:
         self._definitions, self._context = definitions, context
         self._reactor, self._shelf, self._parking = reactor, shelf, parking
-        self._clock = clock
+        self._pacer = pacer
         self._names = RecordNames(reactor.name)
         self._history = KeyHistory(log, reactor, self._names)
         self.refolds = 0
@@ -67,16 +63,14 @@ class Folder:
         ``upto`` is the position up to which this reactor's events were processed before.
         """
         await self._shelf.load(by_key)
-        turn = self._clock.monotonic()
         for count, (key, deliveries) in enumerate(by_key.items()):
             try:
                 if not self._fold_in_order(key, deliveries, writes):
                     await self._fold_with_history(key, deliveries, upto, writes)
             except FoldFailed as failure:
                 writes.puts.append(self._parking.park_key(key, deliveries, failure))
-            if count % 8 == 0 and self._clock.monotonic() - turn > SLICE_SECONDS:
-                await asyncio.sleep(0)
-                turn = self._clock.monotonic()
+            if count % 8 == 0 and self._pacer.is_due:
+                await self._pacer.breathe()
 
     def _fold_in_order(self, key: str, deliveries: list[Delivery], writes: Writes) -> bool:
         """Fold deliveries that come after all that was folded; ``False``: history must be read."""

@@ -15,6 +15,7 @@ from perdure.runtime.leases import Lease
 from perdure.runtime.logs import logger as make_logger
 from perdure.runtime.minting import Mint
 from perdure.runtime.models import Models
+from perdure.runtime.pacing import Pacer
 from perdure.runtime.react import ReactLoop
 from perdure.vocabulary.commits import (
     Commit,
@@ -68,11 +69,13 @@ class LiveContext:
         log: Log,
         environment: Environment,
         settings: Settings,
+        pacer: Pacer,
         *,
         version: str,
     ) -> None:
         self.definition, self.log = definition, log
         self._environment, self._settings, self._version = environment, settings, version
+        self._pacer = pacer
         self._mint = Mint(environment.clock, environment.chance)
         self._known_names: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
@@ -269,6 +272,7 @@ class LiveContext:
                 self.name,
                 reactor,
                 clock,
+                self._pacer,
                 self._settings,
                 self.announce,
                 self.deliver.wake,

@@ -11,13 +11,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import msgspec
 
 from perdure.core.definition import Definition, Reactor
-from perdure.core.reacting import Checkpoint, ParkedKey, RecordNames, route
+from perdure.core.reacting import Checkpoint, ParkedKey, RecordNames, Routed, route
 from perdure.core.system import CaughtUp
 from perdure.ports.engine import Log
 from perdure.ports.environment import Clock
 from perdure.runtime.config import Settings
 from perdure.runtime.folder import Folder, Writes
 from perdure.runtime.logs import logger as make_logger
+from perdure.runtime.pacing import Pacer
 from perdure.runtime.parking import Parking
 from perdure.runtime.shelf import Shelf
 from perdure.vocabulary.commits import Commit, Committed, Put, Record, RecordAt
@@ -29,6 +30,7 @@ from perdure.vocabulary.reading import Read
 
 BACK_OFF_SECONDS_MAX = 10.0
 PAUSE_SECONDS_MAX = 0.1
+ROUTED_AT_A_TIME = 250
 
 Announce = Callable[[msgspec.Struct], Awaitable[None]]
 logger = make_logger("perdure.react")
@@ -44,17 +46,18 @@ class ReactLoop:
         context: str,
         reactor: Reactor,
         clock: Clock,
+        pacer: Pacer,
         settings: Settings,
         announce: Announce,
         gave_out: Callable[[], None],
     ) -> None:
-        self._log, self._clock, self._settings = log, clock, settings
+        self._log, self._clock, self._pacer, self._settings = log, clock, pacer, settings
         self._announce, self._gave_out = announce, gave_out
         self.reactor = reactor
         self.names = RecordNames(reactor.name)
         self._shelf = Shelf(log, reactor, self.names, settings.cached_models)
         self.parking = Parking(log, reactor.name, self.names, clock, settings.retries_max)
-        self._folder = Folder(log, definitions, context, reactor, self._shelf, self.parking, clock)
+        self._folder = Folder(log, definitions, context, reactor, self._shelf, self.parking, pacer)
         self.checkpoint = Checkpoint()
         self._revision = 0
         self.reached = 0
@@ -162,11 +165,11 @@ class ReactLoop:
         """React to a batch behind the checkpoint, and move the checkpoint over it."""
         writes = Writes()
         before = self.checkpoint
-        waiting = self.parking.sources
-        routed = route(self.reactor, events, waiting, live_from=before.live_from)
-        writes.puts += [self.parking.park_source(one) for one in routed.unreadable]
-        by_key = {k: d for k, d in routed.by_key.items() if k not in self.parking.keys}
-        await self._folder.fold(by_key, before.position, writes)
+        async with self._pacer:
+            routed = await self._route(events)
+            writes.puts += [self.parking.park_source(one) for one in routed.unreadable]
+            by_key = {k: d for k, d in routed.by_key.items() if k not in self.parking.keys}
+            await self._folder.fold(by_key, before.position, writes)
         after = msgspec.structs.replace(
             before,
             position=events[-1].position,
@@ -176,6 +179,22 @@ class ReactLoop:
         self.folded += len(events)
         self.reached = max(self.reached, after.position)
         await self._tell()
+
+    async def _route(self, events: Sequence[RecordedEvent]) -> Routed:
+        """Sort a batch out, a part at a time."""
+        routed = Routed({}, [])
+        for start in range(0, len(events), ROUTED_AT_A_TIME):
+            part = events[start : start + ROUTED_AT_A_TIME]
+            route(
+                self.reactor,
+                part,
+                self.parking.sources,
+                routed,
+                live_from=self.checkpoint.live_from,
+            )
+            if self._pacer.is_due:
+                await self._pacer.breathe()
+        return routed
 
     async def _retry(self, *, everything: bool = False) -> None:
         """Try parked keys again: those that are due, or all."""
@@ -190,7 +209,9 @@ class ReactLoop:
         request = Read(criteria=self._criteria_of(parked), after=parked.since - 1, upto=upto)
         async for events in self._log.read(request):
             writes = Writes()
-            routed = route(self.reactor, events, waiting, live_from=self.checkpoint.live_from)
+            routed = Routed({}, [])
+            live_from = self.checkpoint.live_from
+            route(self.reactor, events, waiting, routed, live_from=live_from)
             by_key = routed.by_key
             if parked.source:
                 if any(key in self.parking.keys for key in by_key):
@@ -200,7 +221,8 @@ class ReactLoop:
                 by_key = {parked.key: by_key[parked.key]} if parked.key in by_key else {}
                 again = []
             if not again:
-                await self._folder.fold(by_key, upto, writes)
+                async with self._pacer:
+                    await self._folder.fold(by_key, upto, writes)
                 again = [put for put in writes.puts if put.kind == "parked"]
             if again:
                 await self._commit(Writes(puts=again))
