@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+import perdure
 from perdure import Settings
 from perdure.transports.limits import PROBLEMS
 from perdure.transports.problems import KINDS, HttpError
@@ -48,3 +49,9 @@ def test_every_kind_of_problem_is_listed_with_its_status() -> None:
     of_guard = {(slug, status.value) for slug, (status, _) in PROBLEMS.items()}
 
     assert listed == {(kind.slug, kind.status) for kind in KINDS.values()} | of_http | of_guard
+
+
+def test_every_public_name_is_listed() -> None:
+    page = (DOCS / "reference/python.md").read_text()
+
+    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == perdure.__all__
