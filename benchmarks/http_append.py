@@ -1,5 +1,8 @@
 """Durable appends over HTTP, against the same server with a handler that stores nothing.
 
+A third server does all that ours does but keeps its events in memory: it tells what checking and answering
+cost from what storing costs.
+
 Server and client have a core each. Closed loop first, to see how fast it can go; then an open loop at half
 of the fastest rate of the round, to see how long one waits.
 """
@@ -10,11 +13,11 @@ from contextlib import contextmanager
 from benchmarks.client import Job
 from benchmarks.measure import Benchmark, Row, Run
 from benchmarks.processes import Child, running
-from benchmarks.stores import Stores
+from benchmarks.stores import Stores, store_url
 
 #: Requests in a round at so many connections.
 REQUESTS = {1: 1_500, 32: 10_000, 128: 10_000}
-WHAT = ("nothing", "perdure")
+WHAT = ("nothing", "memory", "perdure")
 OPEN_LOOP_CONNECTIONS = 32
 OPEN_LOOP_SECONDS = 2.0
 
@@ -68,12 +71,16 @@ def http_append(stores: Stores) -> Iterator[Benchmark]:
     with (
         running("client") as client,
         running("server", "nothing") as nothing,
-        running("server", "perdure", stores.filled("http")) as ours,
+        running("server", "perdure", "memory://") as memory,
+        running("server", "perdure", store_url(stores.filled("http"))) as ours,
     ):
-        ports = {"nothing": nothing.hear()["port"], "perdure": ours.hear()["port"]}
+        ports = {
+            name: server.hear()["port"]
+            for name, server in zip(WHAT, (nothing, memory, ours), strict=True)
+        }
         servers = Servers(stores, client, ports)
         runs = [servers.closed(what, connections) for connections in REQUESTS for what in WHAT]
-        runs += [servers.half(what) for what in WHAT]
+        runs += [servers.half(what) for what in ("nothing", "perdure")]
         yield Benchmark("Durable appends over HTTP", tuple(runs), tuple(_rows()))
 
 
@@ -82,11 +89,22 @@ def _rows() -> Iterator[Row]:
         names = f"{n} connection" if n == 1 else f"{n} connections"
         yield Row(label=f"nothing stored, {names}", figure=f"nothing/{n}/rate", unit="requests/s")
         yield Row(
+            label=f"kept in memory, {names}",
+            figure=f"memory/{n}/rate",
+            against=f"nothing/{n}/rate",
+        )
+        yield Row(
             label=f"appended, {names}",
             figure=f"perdure/{n}/rate",
             against=f"nothing/{n}/rate",
             at_least=0.65 if n == max(REQUESTS) else None,
         )
+    most = max(REQUESTS)
+    yield Row(
+        label="appended to kept in memory",
+        figure=f"perdure/{most}/rate",
+        against=f"memory/{most}/rate",
+    )
     yield Row(label="half of the fastest", figure="half/perdure/rate", unit="requests/s")
     for label, figure, limit in (
         ("1 connection: median", "perdure/1/p50_ms", 0.6),

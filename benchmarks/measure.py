@@ -7,6 +7,7 @@ round warms up and is thrown away.
 A benchmark says what to run and which rows to report; ``__main__`` drives it.
 """
 
+import gc
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -73,14 +74,19 @@ def measure(
 ) -> list[Result]:
     """Run everything in turn, round after round, and give a result a row."""
     samples: list[Mapping[str, float]] = []
-    for number in range(rounds + 1):
-        tell(f"round {number} of {rounds}" if number else "warming up")
-        figures: dict[str, float] = {}
-        for benchmark in benchmarks:
-            for run in benchmark.runs:
-                figures.update(run())
-        if number:
-            samples.append(figures)
+    gc.collect()
+    gc.freeze()  # what setting up left behind is no part of anybody's round
+    try:
+        for number in range(rounds + 1):
+            tell(f"round {number} of {rounds}" if number else "warming up")
+            figures: dict[str, float] = {}
+            for benchmark in benchmarks:
+                for run in benchmark.runs:
+                    figures.update(run())
+            if number:
+                samples.append(figures)
+    finally:
+        gc.unfreeze()
     return [
         _result(benchmark.title, row, samples) for benchmark in benchmarks for row in benchmark.rows
     ]

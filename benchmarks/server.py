@@ -1,18 +1,16 @@
 """A server to send appends to: Perdure's, or the same server with a handler that stores nothing.
 
-``python -m benchmarks.server perdure DIRECTORY`` or ``... nothing``. It says its port, and serves until its
+``python -m benchmarks.server perdure STORE`` or ``... nothing``. It says its port, and serves until its
 standard input ends. What the empty handler does is read the body and answer as an append is answered.
 """
 
 import asyncio
 import sys
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 import perdure
 from benchmarks.processes import pin, tell
-from benchmarks.stores import store_url
 from benchmarks.workload import context
 from perdure.transports.http import HttpApp
 from perdure.transports.limits import HttpLimits
@@ -34,14 +32,15 @@ async def store_nothing(scope: Any, receive: Any, send: Any) -> None:
     await send(END)
 
 
-async def serve(what: str, directory: Path | None) -> None:
+async def serve(what: str, *stores: str) -> None:
     """Serve until standard input ends."""
     limits = HttpLimits(connections_per_address_max=1_000, in_flight_max=1_000)
     async with AsyncExitStack() as stack:
         handler: Any = store_nothing
-        if what == "perdure" and directory is not None:
-            app = perdure.open(context(), store=store_url(directory))
-            handler = HttpApp(await stack.enter_async_context(app))
+        if what == "perdure":
+            (store,) = stores
+            app = await stack.enter_async_context(perdure.open(context(), store=store))
+            handler = HttpApp(app)
         server = await stack.enter_async_context(HttpServer(handler, "127.0.0.1", 0, limits))
         tell({"port": server.address[1]})
         await asyncio.to_thread(sys.stdin.read)
@@ -50,9 +49,8 @@ async def serve(what: str, directory: Path | None) -> None:
 def main() -> None:
     """Serve what was asked for, on the server's core."""
     pin("server")
-    what, *rest = sys.argv[1:]
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(serve(what, Path(rest[0]) if rest else None))
+        runner.run(serve(*sys.argv[1:]))
 
 
 if __name__ == "__main__":

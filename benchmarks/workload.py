@@ -28,12 +28,12 @@ TYPE = "item_added"
 class ItemAdded(msgspec.Struct, frozen=True):
     """The payload of every event."""
 
-    item_id: UUID
+    item_id: str
     item: str
     quantity: int
     cents: int
     currency: str
-    shopper: UUID
+    shopper: str
     channel: str
     note: str
 
@@ -65,12 +65,12 @@ def payloads(count: int = 1_000, seed: int = 1) -> list[bytes]:
     return [
         msgspec.json.encode(
             ItemAdded(
-                item_id=_uuid4(rng),
+                item_id=str(_uuid4(rng)),
                 item=f"Elephant snacks no. {rng.randrange(1000):03}",
                 quantity=rng.randint(1, 3),
                 cents=rng.randint(100, 9_999),
                 currency="EUR",
-                shopper=_uuid4(rng),
+                shopper=str(_uuid4(rng)),
                 channel="web",
                 note="leave it at door",
             )

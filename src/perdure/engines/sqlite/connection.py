@@ -89,9 +89,7 @@ def check_library() -> None:
         )
 
 
-def fetch(
-    connection: apsw.Connection, sql: str, parameters: Bound = ()
-) -> list[tuple[Any, ...]]:
+def fetch(connection: apsw.Connection, sql: str, parameters: Bound = ()) -> list[tuple[Any, ...]]:
     """Run a query to its end, so that no transaction stays open behind it."""
     return connection.execute(sql, parameters).fetchall()
 
@@ -106,11 +104,23 @@ def make_file(path: Path) -> None:
     """Make the file of a log, readable by its owner alone, unless it is there.
 
     SQLite gives the files beside it the same mode. A file that is there is not opened here: to close it
-    again would drop the locks that SQLite holds on it in this process.
+    again would drop the locks that SQLite holds on it in this process. What is made is found again after
+    a power cut, the directories included.
     """
+    made = [folder for folder in path.parents if not folder.exists()]
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        for folder in (path.parent, *(each.parent for each in made)):
+            _sync_folder(folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def set_pragma(connection: apsw.Connection, name: str, value: int | str) -> None:

@@ -54,15 +54,27 @@ class Draft:
         self._entities, self._named = known.entities, known.named
         self._recorded_at = max(now, known.recorded_at)
         self._contents: list[bytes] = []
+        # short ways, for the path of every event
+        self._recent, self._known_labels, self._events = (
+            known.recent,
+            known.labels,
+            self._rowset.events,
+        )
         self._chain = known.chain
         self.position = known.position
 
     def write(self, commit: Commit) -> Verdict:
         """Decide on a commit and, when it is accepted, add its rows."""
-        if self._exact or commit.statements or not all(map(self._holds, commit.guards)):
+        if self._exact or commit.statements:
             return self._write_exactly(commit)
-        receipts = tuple(map(self._place, commit.events))
-        self._carry(commit)
+        if commit.guards and not all(map(self._holds, commit.guards)):
+            return self._write_exactly(commit)
+        events = commit.events
+        receipts = (
+            (self._place(events[0]),) if len(events) == 1 else tuple(map(self._place, events))
+        )
+        if commit.records or commit.intents:
+            self._carry(commit)
         return Committed(receipts, self.position)
 
     def seal(self) -> None:
@@ -145,9 +157,11 @@ class Draft:
             event.entity, event.id, event.tags, event.data, event.metadata,
         )  # fmt: skip
         named = (event.type, event.domain)
-        no, version, last, listed = self._heads.get(entity) or self._head(entity)
+        no, version, last, listed = (
+            self._heads.get(entity) or self._recent.get(entity) or self._head(entity)
+        )
         type_, domain, labelled = (
-            self._known.labels.get(named) or self._labels.get(named) or self._number(*named)
+            self._known_labels.get(named) or self._labels.get(named) or self._number(*named)
         )
         if not no:
             self._entities = no = self._entities + 1
@@ -169,7 +183,7 @@ class Draft:
             metadata,
         )
         self._contents.append(content)
-        self._rowset.events.append(
+        self._events.append(
             (position, version, ticks, self._recorded_at, type_, domain, no, id_,
              raw_tags.decode() if tags else None, data, metadata or None, crc32(content), None)
         )  # fmt: skip
@@ -184,10 +198,8 @@ class Draft:
         return Receipt(position, version)
 
     def _carry(self, commit: Commit) -> None:
-        if commit.records:
-            self._rowset.keep(commit.records)
-        if commit.intents:
-            self._rowset.give(commit.intents)
+        self._rowset.keep(commit.records)
+        self._rowset.give(commit.intents)
 
     def _head(self, entity: bytes) -> Head:
         head = self._heads.get(entity) or self._known.head(entity)

@@ -64,10 +64,12 @@ class SqliteEngine:
     async def close(self) -> None:
         """Close every log. Idempotent."""
         self._is_closed = True
-        with self._lock:
-            logs = list(self._logs.values())
-        for log in logs:
+        for log in await asyncio.to_thread(self._opened):
             await log.close()
+
+    def _opened(self) -> list[SqliteLog]:
+        with self._lock:  # held while a log is being opened
+            return list(self._logs.values())
 
     def _open(self, context: str, tables: Sequence[str]) -> SqliteLog:
         with self._lock:

@@ -39,8 +39,8 @@ class Known:
     """The end of the log, the numbers of names, and the heads of the entities last written to."""
 
     def __init__(self, heads_max: int) -> None:
-        self._heads_max = heads_max
-        self._heads: dict[bytes, Head] = {}  # of the entities last written to
+        self.recent_max = heads_max
+        self.recent: dict[bytes, Head] = {}  # of the entities last written to
         self._older: dict[bytes, Head] = {}
         self.names: dict[str, int] = {}
         self.labels: Labels = {}
@@ -49,11 +49,11 @@ class Known:
 
     def head(self, entity: bytes) -> Head | None:
         """Give the head of an entity, when it is remembered."""
-        return self._heads.get(entity) or self._older.get(entity)
+        return self.recent.get(entity) or self._older.get(entity)
 
     def load(self, connection: apsw.Connection, decoder: Decoder) -> None:
         """Forget everything, and read the end of the log."""
-        self._heads.clear()
+        self.recent.clear()
         self._older.clear()
         self.names.clear()
         self.labels.clear()
@@ -77,9 +77,9 @@ class Known:
         labels: Labels,
     ) -> None:
         """Take over what a committed draft found out."""
-        self._heads.update(heads)
-        if len(self._heads) > self._heads_max // 2:  # what was not touched since the last time goes
-            self._older, self._heads = self._heads, {}
+        self.recent.update(heads)
+        if len(self.recent) > self.recent_max // 2:  # what was not touched since the last time goes
+            self._older, self.recent = self.recent, {}
         if names:
             if len(self.names) > _NAMES_MAX:
                 self.names.clear()

@@ -20,7 +20,7 @@ from perdure.engines.sqlite.rows import Decoder
 from perdure.engines.sqlite.scan import Scan
 from perdure.engines.sqlite.verifying import Check, EventCheck, value_checks
 from perdure.engines.sqlite.waiting import Waiters
-from perdure.engines.sqlite.writer import Request, Writer
+from perdure.engines.sqlite.writer import Writer
 from perdure.ports.environment import Clock
 from perdure.vocabulary.commits import Commit, Intent, Record, Verdict
 from perdure.vocabulary.criteria import Criteria
@@ -58,8 +58,9 @@ class SqliteLog:
         self._check()
         if not commits:
             return []
-        future: asyncio.Future[list[Verdict]] = asyncio.get_running_loop().create_future()
-        self._writer.submit(Request(commits, future))
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[list[Verdict]] = loop.create_future()
+        self._writer.submit((commits, future, loop))
         return await future
 
     async def read(self, request: Read) -> AsyncIterator[list[RecordedEvent]]:

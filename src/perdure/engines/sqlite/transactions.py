@@ -140,8 +140,11 @@ def _decide(draft: Draft, calls: Sequence[Call], refused: _Refused) -> list[list
     for number, call in enumerate(calls):
         given: list[Verdict] = []
         for place, commit in enumerate(call):
+            if refused and (number, place) in refused:
+                given.append(refused[number, place])
+                continue
             try:
-                given.append(refused.get((number, place)) or draft.write(commit))
+                given.append(draft.write(commit))
             except Undone as undone:
                 refused[number, place] = undone.failure
                 raise

@@ -8,10 +8,10 @@ import logging
 import threading
 import time
 from asyncio import AbstractEventLoop, Future
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from queue import Empty, SimpleQueue
-from typing import NamedTuple
+from typing import TypeAlias
 
 import apsw
 
@@ -31,11 +31,8 @@ _SETTLE_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 
 
-class Request(NamedTuple):
-    """One call of ``commit``, and where its answer goes."""
-
-    call: Call
-    future: Future[list[Verdict]]
+#: One call of ``commit``, where its answer goes, and the loop in which somebody waits for that.
+Request: TypeAlias = tuple[Call, Future[list[Verdict]], AbstractEventLoop]
 
 
 class Writer:
@@ -57,10 +54,14 @@ class Writer:
         self._retry_at, self._retry_after = 0.0, _RETRY_SECONDS
         #: The head after the last transaction of this process.
         self.position = 0
-        self._transactions: Transactions | None = self._open()
-        # What a crash left in the log may never have been synced. It is, before an id is answered from it;
-        # when other processes are in the way, they did not crash, and the log is theirs.
-        settle(self._transactions.connection, store.settings.busy_seconds)
+        self._transactions: Transactions | None = None
+        # What a crash left in the log may never have been synced. It is now, before an id is looked up in it.
+        # When other processes are in the way, they have not crashed, and what they see was synced by them.
+        try:
+            self._open(store.settings.busy_seconds)
+        except BaseException:
+            self._let_go()
+            raise
         self._thread = threading.Thread(
             target=self._run, name=f"perdure-write-{store.path.stem}", daemon=True
         )
@@ -111,17 +112,15 @@ class Writer:
         try:
             wait = None if self._transactions else max(0.0, self._retry_at - time.monotonic())
             request = self._queue.get(timeout=wait)
-            import os
-            HALF=int(os.environ.get("HALF","1"))
-            limit = max(32, self._queue.qsize() // 2) if HALF else 1000
             while request is not None:
-                if not request.future.cancelled():
+                call, future, _ = request
+                if not future.cancelled():
                     requests.append(request)
-                    commits += len(request.call)
-                    for each in request.call:
-                        for event in each.events:
+                    commits += len(call)
+                    for commit in call:
+                        for event in commit.events:
                             size += len(event.data)
-                if commits >= limit or size >= settings.group_bytes_max:
+                if commits >= settings.group_commits_max or size >= settings.group_bytes_max:
                     break
                 request = self._queue.get_nowait()
         except Empty:
@@ -129,17 +128,18 @@ class Writer:
         return requests, request is not None
 
     def _serve(self, requests: Sequence[Request]) -> None:
-        before = self.position
-        answers = self._write([request.call for request in requests])
-        replies: dict[AbstractEventLoop, list[tuple[Request, Answer]]] = {}
-        for request, answer in zip(requests, answers, strict=True):
-            replies.setdefault(request.future.get_loop(), []).append((request, answer))
-        for loop, reply in replies.items():
-            call_in(loop, _answer, reply)
+        answers = self._write([call for call, _, _ in requests])
+        replies: dict[AbstractEventLoop, tuple[list[Future[list[Verdict]]], list[Answer]]] = {}
+        for (_, future, loop), answer in zip(requests, answers, strict=True):
+            futures, given = replies.get(loop) or replies.setdefault(loop, ([], []))
+            futures.append(future)
+            given.append(answer)
+        for loop, (futures, given) in replies.items():
+            call_in(loop, _answer, zip(futures, given, strict=True))
         if self._transactions is None:
             return
-        self.position = self._transactions.position
-        if self.position != before:
+        if self._transactions.position > self.position:
+            self.position = self._transactions.position
             self._waiters.wake()
         self._checkpointer.restart(self._transactions.connection)
 
@@ -165,21 +165,22 @@ class Writer:
     def _recover(self) -> None:
         """Open the log again, and make certain what is in it; or try that later."""
         try:
-            self._transactions = self._open()
-            if not settle(self._transactions.connection, _SETTLE_SECONDS):
-                raise Unavailable("another process holds the log")
-        except (apsw.Error, EngineError, ConfigurationError):
+            if self._open(_SETTLE_SECONDS):
+                self._retry_after = _RETRY_SECONDS
+                return
+            _log.warning("other processes are in the way of checking %s", self._store.path)
+        except (apsw.Error, ConfigurationError):
             _log.exception("the log of %s cannot be trusted yet", self._store.path)
-            self._let_go()
-            self._retry_at = time.monotonic() + self._retry_after
-            self._retry_after = min(2 * self._retry_after, _RETRY_SECONDS_MAX)
-        else:
-            self._retry_after = _RETRY_SECONDS
+        self._let_go()
+        self._retry_at = time.monotonic() + self._retry_after
+        self._retry_after = min(2 * self._retry_after, _RETRY_SECONDS_MAX)
 
-    def _open(self) -> Transactions:
+    def _open(self, seconds: float) -> bool:
+        """Connect, and tell whether all that is stored is certain now."""
         connection = self._store.connect_writer()
         connection.set_wal_hook(self._note)
-        return Transactions(connection, self._store, self._decoder, self._now)
+        self._transactions = Transactions(connection, self._store, self._decoder, self._now)
+        return settle(connection, seconds)
 
     def _let_go(self) -> None:
         transactions, self._transactions = self._transactions, None
@@ -191,11 +192,11 @@ class Writer:
         return apsw.SQLITE_OK
 
 
-def _answer(replies: Sequence[tuple[Request, Answer]]) -> None:
-    for request, answer in replies:
-        if request.future.done():  # whoever asked has gone
+def _answer(replies: Iterable[tuple[Future[list[Verdict]], Answer]]) -> None:
+    for future, answer in replies:
+        if future.done():  # whoever asked has gone
             continue
         if isinstance(answer, Exception):
-            request.future.set_exception(answer)
+            future.set_exception(answer)
         else:
-            request.future.set_result(answer)
+            future.set_result(answer)
