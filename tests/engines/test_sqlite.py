@@ -1,6 +1,7 @@
 """The SQLite engine keeps the promises of the port, and those of its files."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ from perdure.testing.conformance import EngineConformance
 
 
 class TestSqliteEngine(EngineConformance):
-    capabilities = {Capability.DURABLE, Capability.SHARED, Capability.STATEMENTS}
-    own_tables = (
+    capabilities: AbstractSet[Capability] = frozenset(
+        {Capability.DURABLE, Capability.SHARED, Capability.STATEMENTS}
+    )
+    own_tables: Sequence[str] = (
         "perdure_events",
         "PERDURE_ENTITIES",
         "perdure_names",
@@ -31,7 +34,9 @@ class TestSqliteEngine(EngineConformance):
 
     @pytest.fixture
     async def engine(self, directory: Path) -> AsyncIterator[SqliteEngine]:
-        engine = SqliteEngine(directory, SystemClock(), settings=SqliteSettings(statement_seconds=0.2))
+        engine = SqliteEngine(
+            directory, SystemClock(), settings=SqliteSettings(statement_seconds=0.2)
+        )
         yield engine
         await engine.close()
 
