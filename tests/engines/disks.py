@@ -5,7 +5,7 @@ Nothing is synced for real here: what counts is what the engine asked for.
 
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -70,19 +70,26 @@ class FailingDisk(Disk):
     def __init__(self) -> None:
         super().__init__()
         self._lock = threading.Lock()
-        self._error: type[Exception] | Callable[[], Exception] | None = None
+        self._error: Callable[[], Exception] | None = None
         self._kinds: tuple[str, ...] = ()
+        self._suffix = ""
         self._left = 0
         self._is_lasting = False
         self.failures = 0
         self.seen: list[Change] = []
 
     def fail(
-        self, error: Callable[[], Exception], *kinds: str, at: int = 1, lasting: bool = False
+        self,
+        error: Callable[[], Exception],
+        *kinds: str,
+        at: int = 1,
+        lasting: bool = False,
+        suffix: str = "",
     ) -> None:
         """Raise an error at the n-th change of these kinds from now on, or at all from that one on."""
         with self._lock:
-            self._error, self._kinds, self._left, self._is_lasting = error, kinds, at, lasting
+            self._error, self._kinds, self._suffix = error, kinds, suffix
+            self._left, self._is_lasting = at, lasting
             self.failures = 0
 
     def mend(self) -> None:
@@ -94,6 +101,8 @@ class FailingDisk(Disk):
         with self._lock:
             self.seen.append(change._replace(data=b""))
             if self._error is None or change.kind not in self._kinds:
+                return
+            if not change.path.endswith(self._suffix):
                 return
             self._left -= 1
             if self._left == 0 or (self._left < 0 and self._is_lasting):
@@ -132,7 +141,7 @@ class JournalDisk(Disk):
         return len(self.journal)
 
     def after_power_cuts(
-        self, points: range, chance: random.Random
+        self, points: Iterable[int], chance: random.Random
     ) -> Iterator[tuple[int, dict[str, bytes]]]:
         """Give the files, by path, as a power cut at each of these points could leave them.
 

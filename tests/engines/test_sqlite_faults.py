@@ -1,171 +1,446 @@
-"""Promise 1 when the disk fails: acknowledged is there, refused is not, and unknown is said.
+"""What the SQLite engine says when the disk fails, and what is there afterwards.
 
-Every write and every sync of a run of commits fails in turn, once and for ever. What the engine said of each
-commit is compared with what a fresh engine without faults finds.
+The oracle is the same everywhere: what was acknowledged is there, what was refused is not, what is unknown
+is there whole or not at all, and nothing is damaged.
 """
 
 import asyncio
-from collections.abc import Iterator
-from itertools import count
+import random
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from uuid import uuid4
 
+import apsw
 import pytest
+from msgspec.structs import replace
 
-from perdure import EngineError, NewEvent, OutcomeUnknown, StorageFull, Unavailable
 from perdure.engines.sqlite import SqliteEngine, SqliteSettings
-from perdure.ports.engine import Capability, Log
+from perdure.ports.engine import Log
 from perdure.runtime.environment import SystemClock
-from perdure.vocabulary.commits import Commit, Committed
-from perdure.vocabulary.ids import make_event_id
-from tests.engines.faulty import Fault, FaultyVfs, Plan, disk_full, sync_failed, write_failed
+from perdure.testing.conformance.samples import ANN, BEN, CAT, Maker, committed, intent, read, store
+from perdure.vocabulary.commits import Commit, Committed, Put
+from perdure.vocabulary.criteria import Criteria
+from perdure.vocabulary.errors import (
+    EngineError,
+    OutcomeUnknown,
+    PerdureError,
+    StorageFull,
+    Unavailable,
+)
+from perdure.vocabulary.events import RecordedEvent
+from perdure.vocabulary.reading import Read
+from tests.engines.disks import (
+    FailingDisk,
+    JournalDisk,
+    files_of,
+    full,
+    sync_error,
+    write_error,
+)
 
-COMMITS = 6
-NAMES = count()
+BOUND_SECONDS = 15.0
+#: Checkpoints come early here, so that their writes and syncs are among those that fail.
+QUICK = SqliteSettings(
+    busy_seconds=0.5, checkpoint_frames=20, restart_frames=60, restart_rest_frames=40
+)
+
+
+def engine_on(directory: Path, disk: str | None = None) -> SqliteEngine:
+    return SqliteEngine(directory, SystemClock(), vfs=disk, settings=QUICK)
+
+
+@dataclass
+class History:
+    """What was asked for, and what was answered; commit ``n`` is known by its record ``n``."""
+
+    commits: dict[str, Commit] = field(default_factory=dict)
+    acknowledged: set[str] = field(default_factory=set)
+    refused: set[str] = field(default_factory=set)
+    unknown: set[str] = field(default_factory=set)
+
+    async def write(self, log: Log, name: str, commit: Commit) -> EngineError | None:
+        """Write a commit, note the answer, and give the error when it was one."""
+        self.commits[name] = commit
+        try:
+            committed((await log.commit([commit]))[0])
+        except OutcomeUnknown as error:
+            self.unknown.add(name)
+            return error
+        except Unavailable as error:
+            self.refused.add(name)
+            return error
+        self.acknowledged.add(name)
+        return None
+
+    async def holds(self, directory: Path) -> None:
+        """Insist that a store, opened on a disk without faults, is what the answers say."""
+        engine = engine_on(directory)
+        log = await engine.open("faults")
+        events = await read(log)
+        stored = {event.id for event in events}
+        names = {record.key for record in await log.records("name")}
+        assert self.acknowledged <= names
+        assert not self.refused & names
+        for name, commit in self.commits.items():
+            assert {event.id in stored for event in commit.events} == {name in names}
+            assert (commit.intents[0] in await log.intents("emit")) == (name in names)
+        for entity in {event.entity for event in events}:
+            versions = [event.version for event in events if event.entity == entity]
+            assert versions == list(range(1, len(versions) + 1))
+        assert [damage async for damage in log.verify()] == []
+        await engine.close()
+        assert _integrity(directory / "faults.db") == [("ok",)]
+
+
+def numbered(make: Maker, number: int) -> Commit:
+    """Make a commit of two events, a record and an intent, that can be told from all others."""
+    return Commit(
+        events=(make.event((ANN, BEN, CAT)[number % 3], domain="d", tags=("t",)), make.event(BEN)),
+        records=(Put("name", f"{number:04}", b"v" * 500),),
+        intents=(intent(number.to_bytes(16, "big")),),
+    )
 
 
 @pytest.fixture
-def vfs() -> Iterator[FaultyVfs]:
-    made = FaultyVfs(f"faulty-{next(NAMES)}", Plan())
-    yield made
-    made.unregister()
+def disk() -> FailingDisk:
+    return FailingDisk()
 
 
-def one_event(number: int) -> Commit:
-    id_ = make_event_id(0x1F1_0000_0000_0000 + number, 0, 1)
-    return Commit(events=(NewEvent(type="seen", entity=uuid4().bytes, id=id_, data=b"{}"),))
-
-
-async def commit_some(log: Log, first: int = 0) -> dict[bytes, str]:
-    """Commit events one after another; say of each what the engine said."""
-    said = {}
-    for number in range(first, first + COMMITS):
-        commit = one_event(number)
-        try:
-            (verdict,) = await log.commit([commit])
-            said[commit.events[0].id] = "stored" if isinstance(verdict, Committed) else "refused"
-        except OutcomeUnknown:
-            said[commit.events[0].id] = "unknown"
-        except Unavailable:
-            said[commit.events[0].id] = "refused"
-    return said
-
-
-async def assert_true(directory: Path, said: dict[bytes, str]) -> None:
-    """Open the store without faults, and compare what is there with what was said."""
-    engine = SqliteEngine(directory, SystemClock())
-    log = await engine.open("shop")
-    found = {event.id for event in await log.events(list(said))}
-    damage = [damage async for damage in log.verify()]
+@pytest.fixture
+async def log(tmp_path: Path, disk: FailingDisk) -> AsyncIterator[Log]:
+    engine = engine_on(tmp_path / "store", disk.name)
+    yield await engine.open("faults")
+    disk.mend()
     await engine.close()
 
-    assert {id_ for id_, word in said.items() if word == "stored"} <= found
-    assert not {id_ for id_, word in said.items() if word == "refused"} & found
-    assert damage == []
 
-
-async def faulty_run(vfs: FaultyVfs, directory: Path, *, recovers: bool) -> bool:
-    """Run commits with the plan armed; tell whether the fault was reached."""
-    engine = SqliteEngine(directory, SystemClock(), vfs=vfs.name)
-    log = await engine.open("shop")
-    vfs.plan.is_armed = True
-    said = await commit_some(log)
-    reached = vfs.plan.done >= vfs.plan.at
-    if recovers:
-        said |= await until_it_takes_commits(log)
-    vfs.plan.is_armed = False
-    said |= await until_it_takes_commits(log, first=500)
-    await engine.close()
-    await assert_true(directory, said)
-    return reached
-
-
-async def until_it_takes_commits(log: Log, first: int = 100) -> dict[bytes, str]:
-    said: dict[bytes, str] = {}
-    while "stored" not in said.values():
-        said |= await commit_some(log, first + len(said))
-        await asyncio.sleep(0.01)
-    return said
-
-
-@pytest.mark.parametrize("for_ever", [False, True], ids=["once", "for ever"])
-@pytest.mark.parametrize(
-    ("kind", "fault"),
-    [("sync", sync_failed), ("write", write_failed), ("write", disk_full)],
-    ids=["sync", "write", "full"],
-)
-async def test_what_is_said_of_a_commit_is_true_wherever_the_disk_fails(
-    vfs: FaultyVfs, tmp_path: Path, kind: str, fault: Fault, for_ever: bool
+@pytest.mark.parametrize("error", [full, write_error, sync_error])
+@pytest.mark.parametrize("lasting", [False, True], ids=["once", "for ever"])
+@pytest.mark.parametrize("at", range(1, 60, 7))
+async def test_no_answer_is_false_whichever_change_fails(
+    tmp_path: Path, error: Callable[[], Exception], lasting: bool, at: int
 ) -> None:
-    for at in count(1):
-        vfs.plan.__init__(kind, at, fault, for_ever)  # type: ignore[misc]
-        reached = await faulty_run(vfs, tmp_path / f"{at}", recovers=not for_ever)
-        if not reached or at >= 24:
+    await _sweep(tmp_path, error, lasting, at)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("error", [full, write_error, sync_error])
+@pytest.mark.parametrize("lasting", [False, True], ids=["once", "for ever"])
+async def test_no_answer_is_false_whichever_of_all_changes_fails(
+    tmp_path: Path, error: Callable[[], Exception], lasting: bool
+) -> None:
+    for at in range(1, 10_000):
+        (tmp_path / str(at)).mkdir()
+        if not await _sweep(tmp_path / str(at), error, lasting, at):
             break
+    else:
+        pytest.fail("the sweep has no end")
+    assert at > 10
 
-    assert at > COMMITS / 2
 
-
-async def test_a_full_disk_is_a_definite_failure_and_the_store_stays_up(
-    vfs: FaultyVfs, tmp_path: Path
-) -> None:
-    engine = SqliteEngine(tmp_path, SystemClock(), vfs=vfs.name)
-    log = await engine.open("shop")
-    (before,) = await log.commit([one_event(1)])
-    vfs.plan.__init__("write", 1, disk_full, for_ever=True)  # type: ignore[misc]
-    vfs.plan.is_armed = True
-
-    with pytest.raises(StorageFull):
-        await log.commit([one_event(2), one_event(3)])
-    assert await log.head() == 1
-    vfs.plan.is_armed = False
-    (after,) = await log.commit([one_event(2)])
+async def _sweep(tmp_path: Path, error: Callable[[], Exception], lasting: bool, at: int) -> bool:
+    """Write while the n-th change fails; tell whether there were so many changes."""
+    disk, make, history = FailingDisk(), Maker(), History()
+    engine = engine_on(tmp_path / "store", disk.name)
+    log = await engine.open("faults")
+    disk.fail(error, *(("sync",) if error is sync_error else ("write", "truncate")),
+              at=at, lasting=lasting)  # fmt: skip
+    for number in range(0, 24, 3):
+        some = (numbered(make, number + each) for each in range(3))
+        await asyncio.gather(*(history.write(log, c.records[0].key, c) for c in some))
+    has_failed = disk.failures > 0
+    if not lasting:
+        await _writes_again(log, make, history)
     await engine.close()
+    disk.mend()
+    await history.holds(tmp_path / "store")
+    return has_failed
 
-    assert isinstance(before, Committed)
-    assert isinstance(after, Committed)
-    assert (after.position, after.repeated) == (2, False)
+
+async def _writes_again(log: Log, make: Maker, history: History) -> None:
+    async with asyncio.timeout(BOUND_SECONDS):
+        for number in range(1000, 10_000):
+            if await history.write(log, str(number), numbered(make, number)) is None:
+                return
 
 
-async def test_after_a_failed_sync_nothing_is_answered_until_it_is_certain(
-    vfs: FaultyVfs, tmp_path: Path
+@pytest.mark.parametrize("at", [1, 2, 5])
+async def test_a_full_disk_refuses_and_the_store_stays_up(
+    log: Log, disk: FailingDisk, at: int
 ) -> None:
-    engine = SqliteEngine(tmp_path, SystemClock(), vfs=vfs.name)
-    log = await engine.open("shop")
-    vfs.plan.__init__("sync", 1, sync_failed, for_ever=True)  # type: ignore[misc]
-    vfs.plan.is_armed = True
+    make = Maker()
+    first = await store(log, make.event())
+    disk.fail(full, "write", at=at, lasting=True)
+
+    for _ in range(3):
+        with pytest.raises(StorageFull):
+            await store(log, make.event())
+
+    assert len(await read(log)) == 1
+    disk.mend()
+    assert (await store(log, make.event())).position == first.position + 1
+
+
+async def test_one_full_disk_refuses_the_whole_group(log: Log, disk: FailingDisk) -> None:
+    make = Maker()
+    disk.fail(full, "write", at=1, lasting=True)
+
+    answers = await asyncio.gather(
+        *(store(log, make.event()) for _ in range(20)), return_exceptions=True
+    )
+
+    assert {type(answer) for answer in answers} == {StorageFull}
+    disk.mend()
+    assert (await store(log, make.event())).receipts[0].version == 1
+
+
+async def test_a_failed_sync_leaves_the_outcome_unknown_and_the_same_id_settles_it(
+    log: Log, disk: FailingDisk
+) -> None:
+    make = Maker()
+    await store(log, make.event())
+    event = make.event()
+    disk.fail(sync_error, "sync")
 
     with pytest.raises(OutcomeUnknown):
-        await log.commit([one_event(1)])
-    with pytest.raises(EngineError):  # the same again: not even "stored already"
-        await log.commit([one_event(1)])
-    vfs.plan.is_armed = False
-    while True:
-        try:
-            (verdict,) = await log.commit([one_event(1)])
-            break
-        except Unavailable:
-            await asyncio.sleep(0.01)
-    await engine.close()
+        await store(log, event)
 
-    assert isinstance(verdict, Committed)
-    assert verdict.position == 1
+    verdict = await _until_it_is_taken(log, Commit(events=(event,)))
+    assert verdict.receipts[0].version == 2
+    assert [stored.id for stored in await read(log)].count(event.id) == 1
 
 
-@pytest.mark.parametrize(("synchronous", "synced"), [("full", True), ("normal", False)])
-async def test_an_acknowledged_commit_has_been_synced(
-    vfs: FaultyVfs, tmp_path: Path, synchronous: str, synced: bool
+async def test_while_nothing_can_be_synced_writes_are_refused_and_reads_go_on(
+    log: Log, disk: FailingDisk
 ) -> None:
-    """With ``normal`` it has not: the negative control, and the engine does not call itself durable."""
-    settings = SqliteSettings(synchronous="full" if synchronous == "full" else "normal")
-    engine = SqliteEngine(tmp_path, SystemClock(), vfs=vfs.name, settings=settings)
-    log = await engine.open("shop")
+    make = Maker()
+    first = make.event()
+    await store(log, first)
+    disk.fail(sync_error, "sync", lasting=True)
+    with pytest.raises(OutcomeUnknown):
+        await store(log, make.event())
 
-    seen = []
-    for number in range(20):
-        await log.commit([one_event(number)])
-        seen.append(not any(name.endswith("-wal") for name in vfs.plan.unsynced))
+    for _ in range(3):
+        with pytest.raises(Unavailable):  # not even a repeat is answered from uncertain data
+            await store(log, first)
+    assert [event.id for event in await read(log)] == [first.id]
+    disk.mend()
+
+    again = await _until_it_is_taken(log, Commit(events=(first,)))
+    assert again.repeated
+
+
+async def test_a_checkpoint_that_fails_fails_no_commit(log: Log, disk: FailingDisk) -> None:
+    make = Maker()
+    await store(log, make.event())
+    disk.fail(write_error, "write", "sync", lasting=True, suffix=".db")
+
+    async with asyncio.timeout(BOUND_SECONDS):
+        number = 0
+        while not disk.failures:
+            committed((await log.commit([numbered(make, number)]))[0])
+            number += 1
+
+    assert len(await read(log)) == 2 * number + 1
+
+
+async def test_many_commits_share_one_sync(log: Log, disk: FailingDisk) -> None:
+    make = Maker()
+    await store(log, make.event())
+    disk.seen.clear()
+
+    await asyncio.gather(*(store(log, make.event()) for _ in range(100)))
+
+    syncs = [change for change in disk.seen if change.kind == "sync" and "-wal" in change.path]
+    assert 1 <= len(syncs) < 50
+
+
+async def test_a_process_that_cannot_sync_opens_nothing(tmp_path: Path) -> None:
+    disk, make = FailingDisk(), Maker()
+    engine = engine_on(tmp_path / "store", disk.name)
+    log = await engine.open("faults")
+    await store(log, make.event())
+    disk.fail(sync_error, "sync", lasting=True)
+    with pytest.raises(OutcomeUnknown):
+        await store(log, make.event())
     await engine.close()
 
-    assert all(seen) is synced
-    assert (Capability.DURABLE in engine.capabilities) is synced
+    with pytest.raises(Unavailable):  # what the log holds may be on no disk at all
+        await engine_on(tmp_path / "store", disk.name).open("faults")
+
+    disk.mend()
+    again = engine_on(tmp_path / "store", disk.name)
+    assert 1 <= len(await read(await again.open("faults"))) <= 2
+    await again.close()
+
+
+POWER_CUTS = 200
+OFTEN = SqliteSettings(checkpoint_frames=10, restart_frames=40, restart_rest_frames=30)
+
+
+async def test_nothing_acknowledged_is_lost_when_the_power_is(tmp_path: Path) -> None:
+    lost, broken = await _lose_power(tmp_path, OFTEN, POWER_CUTS)
+
+    assert (lost, broken) == (0, 0)
+
+
+async def test_the_same_finds_losses_when_nothing_is_synced_at_a_commit(tmp_path: Path) -> None:
+    careless = replace(OFTEN, synchronous="normal")
+
+    lost, broken = await _lose_power(tmp_path, careless, POWER_CUTS // 2)
+
+    assert lost > 0
+    assert broken == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(10))
+async def test_nothing_acknowledged_is_lost_at_any_of_many_power_cuts(
+    tmp_path: Path, seed: int
+) -> None:
+    lost, broken = await _lose_power(tmp_path, OFTEN, 2000, seed)
+
+    assert (lost, broken) == (0, 0)
+
+
+async def _lose_power(
+    tmp_path: Path, settings: SqliteSettings, cuts: int, seed: int = 0
+) -> tuple[int, int]:
+    """Write, then cut the power at many points; give how often something was lost, and broken."""
+    disk, make, chance = JournalDisk(), Maker(), random.Random(seed)
+    engine = SqliteEngine(tmp_path / "store", SystemClock(), vfs=disk.name, settings=settings)
+    log = await engine.open("faults")
+    acknowledged = [disk.now]  # after how many changes so many commits were
+    commits: list[Commit] = []
+    start = disk.now
+
+    async def write(commit: Commit) -> None:
+        committed((await log.commit([commit]))[0])
+        acknowledged.append(disk.now)
+
+    while len(commits) < 120:
+        some = [numbered(make, len(commits) + each) for each in range(chance.randrange(1, 5))]
+        commits += some
+        await asyncio.gather(*map(write, some))
+    await engine.close()
+
+    lost = broken = 0
+    points = range(start, disk.now, max(1, (disk.now - start) // cuts))
+    for point, images in disk.after_power_cuts(points, chance):
+        with files_of(images, tmp_path / "survived") as directory:
+            durable = sum(point >= at for at in acknowledged[1:])
+            kept = await _kept(directory, commits)
+            lost += kept < durable
+            broken += kept < 0
+    return lost, broken
+
+
+async def _kept(directory: Path, commits: list[Commit]) -> int:
+    """Give how many of the first commits a store holds, whole; -1 when it holds anything else."""
+    engine = engine_on(directory)
+    try:
+        log = await engine.open("faults")
+        ids = [event.id for event in await read(log)]
+        kept = len(ids) // 2
+        names = [record.key for record in await log.records("name")]
+        intents = await log.intents("emit")
+        damage = [each async for each in log.verify()]
+    except EngineError:
+        return -1
+    finally:
+        await engine.close()
+    first = commits[:kept]
+    is_prefix = (
+        ids == [event.id for commit in first for event in commit.events]
+        and names == [commit.records[0].key for commit in first]
+        and intents == [commit.intents[0] for commit in first]
+        and not damage
+    )
+    return kept if is_prefix else -1
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_a_flipped_bit_is_reported_and_never_served(tmp_path: Path, seed: int) -> None:
+    await _flip(tmp_path, random.Random(seed), 20)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100, 120))
+async def test_a_flipped_bit_is_never_served_whichever_it_is(tmp_path: Path, seed: int) -> None:
+    await _flip(tmp_path, random.Random(seed), 400)
+
+
+async def _flip(tmp_path: Path, chance: random.Random, flips: int) -> None:
+    make = Maker()
+    engine = engine_on(tmp_path / "store")
+    log = await engine.open("faults")
+    for number in range(60):
+        await log.commit([numbered(make, number)])
+    truth = [await read(log, request) for request in WAYS_TO_READ]
+    await engine.close()
+    image = (tmp_path / "store" / "faults.db").read_bytes()
+
+    harmful = 0
+    for _ in range(flips):
+        flipped = bytearray(image)
+        bit = chance.randrange(len(image) * 8)
+        flipped[bit // 8] ^= 1 << bit % 8
+        with files_of({"faults.db": bytes(flipped)}, tmp_path / "flipped") as directory:
+            harmful += await _is_noticed(directory, truth)
+    assert harmful > 0
+
+
+#: Through the table itself, and through each index.
+WAYS_TO_READ = (
+    Read(),
+    Read(criteria=Criteria(types=("noted",))),
+    Read(criteria=Criteria(domains=("d",))),
+    Read(criteria=Criteria(entities=(BEN,))),
+    Read(criteria=Criteria(tags=("t",)), backwards=True),
+    Read(order="happened"),
+)
+
+
+async def _is_noticed(directory: Path, truth: list[list[RecordedEvent]]) -> bool:
+    """Insist that a store serves nothing but the truth, and that whatever it holds back is reported."""
+    engine = engine_on(directory)
+    is_reported = is_lost = False
+    try:
+        log = await engine.open("faults")
+        for request, expected in zip(WAYS_TO_READ, truth, strict=True):
+            served: list[RecordedEvent] = []
+            try:
+                async for batch in log.read(request):
+                    served += batch
+            except EngineError:
+                is_reported = True
+            else:
+                is_lost = is_lost or served != expected
+            assert all(event in expected for event in served)
+        if len(await log.records("name")) < 60 or len(await log.intents("emit")) < 60:
+            is_lost = True
+        if is_lost and not is_reported:
+            is_reported = [damage async for damage in log.verify()] != []
+    except PerdureError:
+        return True
+    finally:
+        await engine.close()
+    assert is_reported or not is_lost
+    return is_reported
+
+
+async def _until_it_is_taken(log: Log, commit: Commit) -> Committed:
+    async with asyncio.timeout(BOUND_SECONDS):
+        while True:
+            try:
+                return committed((await log.commit([commit]))[0])
+            except Unavailable:
+                await asyncio.sleep(0.01)
+
+
+def _integrity(path: Path) -> list[object]:
+    connection = apsw.Connection(str(path))
+    try:
+        return list(connection.execute("PRAGMA integrity_check"))
+    finally:
+        connection.close()

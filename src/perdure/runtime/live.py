@@ -45,7 +45,14 @@ from perdure.vocabulary.errors import (
     WrongVersion,
 )
 from perdure.vocabulary.events import NewEvent, RecordedEvent
-from perdure.vocabulary.ids import TICKS_BEFORE_1970, TICKS_PER_SECOND, entity_id, event_id, id_text
+from perdure.vocabulary.ids import (
+    TICKS_BEFORE_1970,
+    TICKS_PER_SECOND,
+    entity_id,
+    event_id,
+    event_ticks,
+    id_text,
+)
 from perdure.vocabulary.jsontext import read_object
 from perdure.vocabulary.names import SYSTEM_PREFIX, check_name, check_tags
 from perdure.vocabulary.reading import Read, Size
@@ -209,7 +216,7 @@ class LiveContext:
 
     def _check_time(self, id_: bytes) -> None:
         now = self._environment.clock.now() * 10 + TICKS_BEFORE_1970
-        ahead = (NewEvent(type="", entity=b"", data=b"", id=id_).ticks - now) / TICKS_PER_SECOND
+        ahead = (event_ticks(id_) - now) / TICKS_PER_SECOND
         if ahead > self._settings.ahead_seconds_max:
             raise InvalidId(
                 f"the time in event id {id_text(id_)} is {ahead:,.0f} s ahead of the server's clock; "

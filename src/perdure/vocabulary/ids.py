@@ -11,6 +11,7 @@ time-based. Both travel as ``bytes`` of length 16, because a log reads millions 
 import re
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
+from struct import Struct
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from perdure.vocabulary.errors import InvalidId
@@ -24,6 +25,7 @@ TICKS_PER_MILLISECOND = 10_000
 TICKS_MAX = (1 << 60) - (1 << 32)
 
 _CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_FIELDS = Struct(">IHH").unpack_from  # time_low, time_mid, time_hi_and_version of RFC 9562
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_BASED = frozenset({1, 6, 7})
 _NAMED_OR_RANDOM = frozenset({3, 4, 5, 8})
@@ -56,7 +58,7 @@ def event_id(value: UUID | str | bytes) -> bytes:
 
     The time in it is at most ``TICKS_MAX``: a version 7 id could hold more than any other clock.
     """
-    id_ = _id_bytes(value)
+    id_ = value if type(value) is bytes and len(value) == 16 else _id_bytes(value)
     if id_version(id_) not in _TIME_BASED:
         raise InvalidId(
             f"{id_text(id_)} is not an event id: a time-based UUID (version 1, 6 or 7) is needed"
@@ -68,7 +70,7 @@ def event_id(value: UUID | str | bytes) -> bytes:
 
 def entity_id(value: UUID | str | bytes) -> bytes:
     """Take an entity id in any of its forms. Raises ``InvalidId`` when it is time-based."""
-    id_ = _id_bytes(value)
+    id_ = value if type(value) is bytes and len(value) == 16 else _id_bytes(value)
     if id_version(id_) not in _NAMED_OR_RANDOM:
         raise InvalidId(
             f"{id_text(id_)} is not an entity id: a UUID that is not time-based "
@@ -84,10 +86,11 @@ def entity_named(kind: str, natural_key: str) -> UUID:
 
 def event_ticks(id_: bytes) -> int:
     """Give when an event happened, in ticks, from its time-based id."""
-    version = id_[6] >> 4
-    number = int.from_bytes(id_[:8], "big")
+    low, middle, high = _FIELDS(id_)
+    version = high >> 12
     if version == 1:
-        return ((number & 0xFFF) << 48) | ((number >> 16 & 0xFFFF) << 32) | (number >> 32)
+        return (high & 0xFFF) << 48 | middle << 32 | low  # type: ignore[no-any-return]
+    number = int.from_bytes(id_[:8], "big")
     if version == 6:
         return (number >> 16 << 12) | (number & 0xFFF)
     return (number >> 16) * TICKS_PER_MILLISECOND + TICKS_BEFORE_1970

@@ -18,7 +18,7 @@ from perdure.engines.sqlite.connection import Store
 from perdure.engines.sqlite.reader import Readers
 from perdure.engines.sqlite.rows import Decoder
 from perdure.engines.sqlite.scan import Scan
-from perdure.engines.sqlite.verifying import Check, EventCheck, value_checks
+from perdure.engines.sqlite.verifying import Check, EventCheck, other_checks
 from perdure.engines.sqlite.waiting import Waiters
 from perdure.engines.sqlite.writer import Writer
 from perdure.ports.environment import Clock
@@ -40,7 +40,13 @@ class SqliteLog:
         self._waiters = Waiters()
         self._checkpointer = Checkpointer(store)
         self._readers = Readers(store)
-        self._writer = Writer(store, self._decoder, clock.now, self._checkpointer, self._waiters)
+        try:
+            self._writer = Writer(
+                store, self._decoder, clock.now, self._checkpointer, self._waiters
+            )
+        except BaseException:
+            self._readers.close()
+            raise
         self._process = os.getpid()
         self._closing = threading.Lock()
         self._is_closed = False
@@ -150,7 +156,7 @@ class SqliteLog:
     async def verify(self, after: int = 0) -> AsyncIterator[Corrupt]:
         """Check every row, every index and the chain, and give each damage found."""
         events = await self._ask(partial(EventCheck, decoder=self._decoder, after=after))
-        checks: list[Check] = [events, *value_checks()]
+        checks: list[Check] = [events, *other_checks()]
         for check in checks:
             while not check.is_done:
                 for damage in await self._ask(check.next_window):

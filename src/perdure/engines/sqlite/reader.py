@@ -15,10 +15,16 @@ T = TypeVar("T")
 
 
 class Readers:
-    """Connections that cannot write, opened when first needed."""
+    """Connections that cannot write, opened when first needed.
+
+    One is opened at once and only held. As long as any connection is open, SQLite keeps its index of the
+    write-ahead log, and in that index a commit whose sync failed does not exist. Were the last one closed,
+    the next would read the log itself and show what is on no disk yet.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._held = store.connect_reader()
         self._idle: list[apsw.Connection] = []  # the last one used is the next, for its cache
         self._pool = ThreadPoolExecutor(
             store.settings.readers, thread_name_prefix=f"perdure-read-{store.path.stem}"
@@ -40,6 +46,7 @@ class Readers:
         self._pool.shutdown()
         while self._idle:
             self._idle.pop().close(force=True)
+        self._held.close(force=True)
 
     def _answer(self, question: Callable[[apsw.Connection], T]) -> T:
         connection = self._connect()

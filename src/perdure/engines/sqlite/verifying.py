@@ -49,6 +49,19 @@ _UNPRECEDED = """SELECT e.position FROM perdure_events e NOT INDEXED
     WHERE e.position > :after AND e.position <= :upto AND e.version <> 1 AND NOT EXISTS (
         SELECT 1 FROM perdure_events o INDEXED BY perdure_events_by_entity
         WHERE o.entity = e.entity AND o.version = e.version - 1 AND o.position < e.position)"""
+_UNLISTED = """SELECT e.position FROM perdure_events e NOT INDEXED
+    JOIN perdure_entities n ON n.no = e.entity
+    WHERE e.position > :after AND e.position <= :upto AND e.domain IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM perdure_domain_entities l WHERE l.domain = e.domain AND l.entity = n.id)"""
+#: Small beside the log: SQLite's own check of a whole table and its indexes will do.
+_TABLES = (
+    "perdure_entities",
+    "perdure_names",
+    "perdure_event_tags",
+    "perdure_domain_entities",
+    "perdure_records",
+    "perdure_intents",
+)
 _RECORDS = """SELECT no, kind, key, value, revision, checksum FROM perdure_records
     WHERE no > ? ORDER BY no LIMIT ?"""
 _INTENTS = """SELECT seq, id, kind, target, ordering, payload, due, checksum FROM perdure_intents
@@ -98,7 +111,7 @@ class EventCheck:
         except apsw.CorruptError as error:
             self._is_whole = False
             first = bounds["after"] + 1
-            what = f"no index leads through the positions {first} to {bounds['upto']}: {error}"
+            what = f"the positions {first} to {bounds['upto']} cannot all be read: {error}"
             found = [Corrupt(what, max(first, self._after + 1))]
         self._position = bounds["upto"]
         return [damage for damage in found if damage.position > self._after]
@@ -119,6 +132,8 @@ class EventCheck:
                 yield _damage(position, f"it cannot be found by {what}")
         for (position,) in fetch(connection, _UNPRECEDED, bounds):
             yield _damage(position, "the version of its entity before it is missing")
+        for (position,) in fetch(connection, _UNLISTED, bounds):
+            yield _damage(position, "its entity is not listed under its domain")
 
     def _row(
         self, connection: apsw.Connection, row: EventRow, chain: bytes | None
@@ -176,9 +191,30 @@ class ValueCheck:
         return found
 
 
-def value_checks() -> list[ValueCheck]:
-    """Make the checks of all records and of all open intents."""
-    return [ValueCheck(_RECORDS, read_record), ValueCheck(_INTENTS, read_intent)]
+class TableCheck:
+    """SQLite's own check of the smaller tables, one at a time."""
+
+    def __init__(self) -> None:
+        self._left = list(_TABLES)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every table was checked."""
+        return not self._left
+
+    def next_window(self, connection: apsw.Connection) -> list[Corrupt]:
+        """Check one table, and give what is wrong with it."""
+        table = self._left.pop()
+        try:
+            rows = fetch(connection, f"PRAGMA integrity_check('{table}')")
+        except apsw.CorruptError as error:
+            rows = [(str(error),)]
+        return [Corrupt(f"the table {table} is damaged: {row}") for (row,) in rows if row != "ok"]
+
+
+def other_checks() -> list[Check]:
+    """Make the checks of everything but events."""
+    return [ValueCheck(_RECORDS, read_record), ValueCheck(_INTENTS, read_intent), TableCheck()]
 
 
 def _damage(position: int, what: str) -> Corrupt:

@@ -34,7 +34,7 @@ from perdure.vocabulary.errors import (
     TooLarge,
 )
 from perdure.vocabulary.events import NewEvent
-from perdure.vocabulary.ids import entity_id, event_id, id_text
+from perdure.vocabulary.ids import entity_id, id_text, parse_id
 from perdure.vocabulary.jsontext import DATA_BYTES_MAX
 
 #: What a payload's wrapper may take besides it.
@@ -61,11 +61,10 @@ async def record(
 ) -> Answer:
     """Record the event that the path names; the body is its data."""
     request.content_type(JSON)
-    entity_bytes, id_bytes = entity_id(entity), event_id(id_)
     event = NewEvent(
         type=type_,
-        entity=entity_bytes,
-        id=id_bytes,
+        entity=parse_id(entity),
+        id=parse_id(id_),
         domain=domain,
         data=await request.body(DATA_BYTES_MAX),
         metadata=request.metadata(),
