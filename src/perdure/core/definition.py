@@ -17,7 +17,6 @@ from perdure.core.system import SYSTEM_EVENTS
 from perdure.vocabulary.criteria import Criteria
 from perdure.vocabulary.errors import DefinitionError, InvalidData
 from perdure.vocabulary.events import RecordedEvent
-from perdure.vocabulary.ids import id_text
 from perdure.vocabulary.jsontext import read_object
 
 Keying = Literal["entity", "single", "field"]
@@ -43,16 +42,17 @@ class Reactor(msgspec.Struct, frozen=True):
         declared = self.payloads.get(event.type)
         return declared.codec.decode(event.data) if declared else read_object(event.data)[0]
 
-    def key_of(self, event: RecordedEvent, payload: Any) -> str:
-        """Say which model the event belongs to. Raises ``InvalidData`` when it cannot be told."""
-        if self.keying == "entity":
-            return id_text(event.entity)
+    def key_of(self, payload: Any, type_: str) -> str:
+        """Say which model a payload belongs to, where that is not its entity's.
+
+        Raises ``InvalidData`` when it cannot be told.
+        """
         if self.by is None:
             return ""
         key = self.by(payload)
         text = key if isinstance(key, str) else "" if key is None else str(key)
         if not 0 < len(text) <= 512:
-            raise InvalidData(f"{self.name}: the key of {event.type} has {len(text)} characters")
+            raise InvalidData(f"{self.name}: the key of {type_} has {len(text)} characters")
         return text
 
 

@@ -110,13 +110,20 @@ def route(
     """
     by_key, unreadable = routed.by_key, routed.unreadable
     blocked = {*waiting, *(id_text(one.event.entity) for one in unreadable)}
-    read, key_of, gives_history = reactor.read, reactor.key_of, reactor.emit_history
+    read, gives_history = reactor.read, reactor.emit_history
+    by_entity = reactor.keying == "entity"
+    texts: dict[bytes, str] = {}
     for event in events:
         if blocked and id_text(event.entity) in blocked:
             continue
         try:
             payload = read(event)
-            key = key_of(event, payload)
+            if by_entity:
+                key = texts.get(event.entity) or texts.setdefault(
+                    event.entity, id_text(event.entity)
+                )
+            else:
+                key = reactor.key_of(payload, event.type)
             fresh = gives_history or (event.position > live_from and not event.is_imported)
         except Exception as failure:
             unreadable.append(Unreadable(event, failure))

@@ -42,7 +42,8 @@ class Reaction(msgspec.Struct, frozen=True):
     """A user's function with what its signature says.
 
     ``models`` are the places of the models it takes among those of the service; ``wants`` the names it
-    asks for; ``enveloped`` and ``batched`` how it takes its events.
+    asks for; ``enveloped`` and ``batched`` how it takes its events. ``plain``: one model and one event as
+    they are, the common case, called without detours.
     """
 
     function: Callable[..., Any]
@@ -52,11 +53,15 @@ class Reaction(msgspec.Struct, frozen=True):
     wants: tuple[str, ...]
     enveloped: bool
     batched: bool
+    plain: bool = False
 
     def call(
         self, models: Models, run: Sequence[Delivery], key: str
     ) -> tuple[Models, Sequence[Any]]:
         """Run the function on a run of events (of one event, unless it takes batches)."""
+        if self.plain:
+            answer = self.function(models[0], run[0].payload)
+            return ((answer,), ()) if type(answer) is type(models[0]) else self.take(models, answer)
         taken = [models[i] for i in self.models]
         last = run[-1]
         if self.enveloped:
@@ -107,7 +112,8 @@ def read_reaction(
     if event not in hints:
         raise DefinitionError(f"{label}: annotate {event!r} with the event it takes")
     classes, enveloped, batched = _read_event(hints[event], label)
-    return Reaction(function, label, classes, places, wants, enveloped, batched)
+    plain = len(models) == 1 and not (wants or enveloped or batched)
+    return Reaction(function, label, classes, places, wants, enveloped, batched, plain)
 
 
 def _hints(function: Callable[..., Any], label: str) -> dict[str, Any]:

@@ -12,7 +12,13 @@ import apsw
 from msgspec.structs import replace
 
 from perdure.engines.sqlite.connection import fetch, fetch_value
-from perdure.engines.sqlite.rows import Decoder, read_intent, read_record
+from perdure.engines.sqlite.rows import (
+    INTENT_COLUMNS,
+    RECORD_COLUMNS,
+    Decoder,
+    read_intent,
+    read_record,
+)
 from perdure.engines.sqlite.scan import first_match
 from perdure.engines.sqlite.selecting import (
     Numbers,
@@ -33,11 +39,8 @@ from perdure.vocabulary.reading import Size
 #: Lists that are merged at once.
 _LISTS_MAX = 32
 
-_RECORD = "SELECT kind, key, value, revision, checksum FROM perdure_records WHERE kind = ? AND key "
-_INTENTS = (
-    "SELECT id, kind, target, ordering, payload, due, checksum FROM perdure_intents "
-    "WHERE kind = ? ORDER BY seq LIMIT ?"
-)
+_RECORD = f"SELECT {RECORD_COLUMNS} FROM perdure_records WHERE kind = ? AND key "
+_INTENTS = f"SELECT {INTENT_COLUMNS} FROM perdure_intents WHERE kind = ? ORDER BY seq LIMIT ?"
 _DOMAINS = """WITH RECURSIVE found (no) AS (
     SELECT min(domain) FROM perdure_domain_entities
     UNION ALL
@@ -94,10 +97,9 @@ def records_from(
     # SQLite orders text by its bytes, as Python does by its characters: those of a prefix are together.
     start, sign = (after, ">") if after >= prefix else (prefix, ">=")
     sql = f"{_RECORD}{sign} ? ORDER BY key LIMIT ?"
-    rows = takewhile(
-        lambda row: row[1].startswith(prefix), fetch(connection, sql, (kind, start, limit))
-    )
-    return list(map(read_record, rows))
+    beginning = prefix.encode()
+    rows = fetch(connection, sql, (kind, start, limit))
+    return list(map(read_record, takewhile(lambda row: row[1].startswith(beginning), rows)))
 
 
 def intents(connection: apsw.Connection, kind: str, limit: int) -> list[Intent]:

@@ -9,7 +9,7 @@ import apsw
 
 from perdure.engines.sqlite.connection import Store
 from perdure.engines.sqlite.faults import before_commit
-from perdure.vocabulary.errors import Unavailable
+from perdure.vocabulary.errors import Corrupt, Unavailable
 
 T = TypeVar("T")
 
@@ -56,6 +56,9 @@ class Readers:
             meaning = before_commit(error, connection)
             connection.close(force=True)
             raise meaning from error
+        except UnicodeDecodeError as error:
+            self._idle.append(connection)
+            raise Corrupt(f"text in the file of the log is damaged: {error}") from error
         except BaseException:
             self._idle.append(connection)
             raise

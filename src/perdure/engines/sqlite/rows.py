@@ -22,7 +22,12 @@ from perdure.vocabulary.events import RecordedEvent
 #: What ``Decoder`` needs of a row, in its order; ``e`` is the event, ``n`` its entity.
 COLUMNS = (
     "e.position, e.version, e.ticks, e.recorded_at, e.type, e.domain, n.id, e.id, "
-    "e.tags, e.data, e.metadata, e.checksum"
+    "CAST(e.tags AS BLOB), e.data, e.metadata, e.checksum"
+)
+#: What ``read_record`` and ``read_intent`` need. Text is read as bytes: damaged, it may be no text at all.
+RECORD_COLUMNS = "CAST(kind AS BLOB), CAST(key AS BLOB), value, revision, checksum"
+INTENT_COLUMNS = (
+    "id, CAST(kind AS BLOB), CAST(target AS BLOB), CAST(ordering AS BLOB), payload, due, checksum"
 )
 EventRow = tuple[Any, ...]
 
@@ -81,7 +86,7 @@ def write_tags(tags: tuple[str, ...]) -> bytes:
     return _encode_tags(tags)
 
 
-def read_tags(text: str | None) -> tuple[str, ...]:
+def read_tags(text: bytes | None) -> tuple[str, ...]:
     """Read tags as they are stored."""
     return _decode_tags(text) if text else ()
 
@@ -101,29 +106,37 @@ def intent_checksum(intent: Intent) -> int:
 
 
 def read_record(row: EventRow) -> Record:
-    """Make a record of ``(kind, key, value, revision, checksum)``, or raise ``Corrupt``."""
-    kind, key, value, revision, checksum = row
+    """Make a record of a row of ``RECORD_COLUMNS``, or raise ``Corrupt``."""
+    raw_kind, raw_key, value, revision, checksum = row
     try:
+        kind, key = raw_kind.decode(), raw_key.decode()
         expected = record_checksum(kind, key, value) + (revision - 1) * REVISION_STEP
         if checksum == expected:
             return Record(kind, key, value, revision)
     except _MALFORMED:
         pass
-    raise Corrupt(f"the record {kind!r} {key!r} is damaged; write it anew, or restore a copy")
+    raise Corrupt(
+        f"the record {raw_kind!r} {raw_key!r} is damaged; write it anew, or restore a copy"
+    )
 
 
 def read_intent(row: EventRow) -> Intent:
-    """Make an intent of ``(id, kind, target, ordering, payload, due, checksum)``, or raise ``Corrupt``."""
-    id_, kind, target, ordering, payload, due, checksum = row
+    """Make an intent of a row of ``INTENT_COLUMNS``, or raise ``Corrupt``."""
+    id_, raw_kind, raw_target, raw_ordering, payload, due, checksum = row
     try:
         intent = Intent(
-            id=id_, kind=kind, target=target, ordering=ordering, payload=payload, due=due
+            id=id_,
+            kind=raw_kind.decode(),
+            target=raw_target.decode(),
+            ordering=raw_ordering.decode(),
+            payload=payload,
+            due=due,
         )
         if checksum == intent_checksum(intent):
             return intent
     except _MALFORMED:
         pass
-    raise Corrupt(f"the intent {id_!r} of kind {kind!r} is damaged; restore a copy")
+    raise Corrupt(f"the intent {id_!r} of kind {raw_kind!r} is damaged; restore a copy")
 
 
 class Decoder:
@@ -150,7 +163,7 @@ class Decoder:
                 (position, version, ticks, recorded_at, type_, domain, entity, id_,
                  tags, data, metadata, checksum) = row  # fmt: skip
                 named = labels.get((type_, domain)) or self._label(connection, type_, domain)
-                raw_tags = b"" if tags is None else tags.encode()
+                raw_tags = tags or b""
                 content = event_content(
                     position, version, ticks, recorded_at, named.content, entity, id_,
                     raw_tags, data, metadata or b"",
@@ -187,7 +200,7 @@ class Decoder:
             content = event_content(
                 position, version, ticks, recorded_at,
                 self._label(connection, type_, domain).content, entity, id_,
-                b"" if tags is None else tags.encode(), data, metadata or b"",
+                tags or b"", data, metadata or b"",
             )  # fmt: skip
         except _MALFORMED:
             return None
@@ -197,11 +210,12 @@ class Decoder:
         known = self._labels.get((type_, domain))
         if known is not None:
             return known
-        sql = "SELECT no, name FROM perdure_names WHERE no IN (?, ?)"
-        names: dict[int, str] = dict(fetch(connection, sql, (type_, domain)))
+        sql = "SELECT no, CAST(name AS BLOB) FROM perdure_names WHERE no IN (?, ?)"
+        found = fetch(connection, sql, (type_, domain))
+        names = {no: name.decode(errors="replace") for no, name in found}
         if len(self._labels) >= _LABELS_MAX:
             self._labels.clear()
-        # a name that is gone becomes one that no checksum fits
+        # a name that is gone or damaged becomes one that no checksum fits
         made = label(names.get(type_, ""), None if domain is None else names.get(domain, ""))
         self._labels[type_, domain] = made
         return made

@@ -6,6 +6,7 @@ all there is notice when something is missing in between.
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple, Protocol
 
 from perdure.engines.sqlite.rows import COLUMNS
@@ -115,7 +116,10 @@ class ByPosition:
         return Selection(self._sql, {**self._parameters, "limit": limit})
 
     def turn(self, events: Sequence[RecordedEvent], *, is_last: bool) -> Gap | None:
-        """Go on behind these events."""
+        """Go on behind these events; tell where they do not come in order, as an index would."""
+        for good, (event, other) in enumerate(pairwise(events), 1):
+            if (event.position < other.position) is self._backwards:
+                return Gap(good, _unordered(other))
         if events and self._backwards:
             self._parameters["upto"] = events[-1].position - 1
         elif events:
@@ -131,6 +135,7 @@ class ByHappened:
         sign, order = ("<", "DESC") if request.backwards else (">", "ASC")
         mark = request.following
         ticks = _TICKS_END if request.backwards else -1
+        self._backwards = request.backwards
         self._parameters: Parameters = {
             **picked.parameters,
             "after": after,
@@ -148,7 +153,10 @@ class ByHappened:
         return Selection(self._sql, {**self._parameters, "limit": limit})
 
     def turn(self, events: Sequence[RecordedEvent], *, is_last: bool) -> Gap | None:
-        """Go on behind these events."""
+        """Go on behind these events; tell where they do not come in order, as an index would."""
+        for good, (event, other) in enumerate(pairwise(events), 1):
+            if (event.happened < other.happened) is self._backwards:
+                return Gap(good, _unordered(other))
         if events:
             self._parameters["ticks"], self._parameters["id"] = events[-1].happened
         return None
@@ -160,6 +168,14 @@ def of_entities(numbers: Numbers) -> Selection:
         "SELECT position FROM perdure_events INDEXED BY perdure_events_by_entity "
         "WHERE entity IN (SELECT value FROM json_each(:entities))",
         {"entities": json.dumps(numbers.entities)},
+    )
+
+
+def _unordered(event: RecordedEvent) -> Corrupt:
+    return Corrupt(
+        f"an index leads to the event at position {event.position} from the place of another; "
+        "restore the log from a copy",
+        event.position,
     )
 
 

@@ -14,6 +14,8 @@ from perdure.engines.sqlite.connection import fetch, fetch_value
 from perdure.engines.sqlite.rows import (
     CHAIN_BYTES,
     COLUMNS,
+    INTENT_COLUMNS,
+    RECORD_COLUMNS,
     Decoder,
     EventRow,
     read_intent,
@@ -42,9 +44,11 @@ _CROSS_CHECKS = {
     "its type": ("perdure_events_by_type", "o.type = e.type", "TRUE"),
     "its domain": ("perdure_events_by_domain", "o.domain = e.domain", "e.domain IS NOT NULL"),
 }
+#: Compared from outside: an entry may be found by one number and, damaged, lead to another.
 _UNFOUND = """SELECT e.position FROM perdure_events e NOT INDEXED
-    WHERE e.position > :after AND e.position <= :upto AND {condition} AND NOT EXISTS (
-        SELECT 1 FROM perdure_events o INDEXED BY {index} WHERE {same} AND o.position = e.position)"""
+    WHERE e.position > :after AND e.position <= :upto AND {condition} AND e.position IS NOT (
+        SELECT o.position FROM perdure_events o INDEXED BY {index}
+        WHERE {same} AND o.position = e.position)"""
 _UNPRECEDED = """SELECT e.position FROM perdure_events e NOT INDEXED
     WHERE e.position > :after AND e.position <= :upto AND e.version <> 1 AND NOT EXISTS (
         SELECT 1 FROM perdure_events o INDEXED BY perdure_events_by_entity
@@ -62,10 +66,8 @@ _TABLES = (
     "perdure_records",
     "perdure_intents",
 )
-_RECORDS = """SELECT no, kind, key, value, revision, checksum FROM perdure_records
-    WHERE no > ? ORDER BY no LIMIT ?"""
-_INTENTS = """SELECT seq, id, kind, target, ordering, payload, due, checksum FROM perdure_intents
-    WHERE seq > ? ORDER BY seq LIMIT ?"""
+_RECORDS = f"SELECT no, {RECORD_COLUMNS} FROM perdure_records WHERE no > ? ORDER BY no LIMIT ?"
+_INTENTS = f"SELECT seq, {INTENT_COLUMNS} FROM perdure_intents WHERE seq > ? ORDER BY seq LIMIT ?"
 
 
 class Check(Protocol):
