@@ -36,7 +36,7 @@ class SqliteLog:
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store, self._clock = store, clock
-        self._decoder = Decoder()
+        self._decoder = Decoder(store.settings)
         self._waiters = Waiters()
         self._checkpointer = Checkpointer(store)
         self._readers = Readers(store)
@@ -71,16 +71,12 @@ class SqliteLog:
 
     async def read(self, request: Read) -> AsyncIterator[list[RecordedEvent]]:
         """Give the selected events in batches, as the log stood when the reading began."""
-        settings = self._store.settings
         scan: Scan | None = None
 
         def next_batch(connection: apsw.Connection) -> list[RecordedEvent]:
             nonlocal scan
             if scan is None:
-                scan = Scan(
-                    connection, request, self._decoder,
-                    events_max=settings.batch_events_max, bytes_max=settings.batch_bytes_max,
-                )  # fmt: skip
+                scan = Scan(connection, request, self._decoder)
             return scan.next_batch(connection)
 
         while scan is None or not scan.is_done:

@@ -129,7 +129,7 @@ def entities(
         each = (replace(criteria, entities=(entity,)) for entity in candidates)
         matching = (c.entities[0] for c in each if first_match(connection, decoder, c, 0))
         return list(islice(matching, limit))
-    wanted = _entities_listed(numbers) or _entities_of_few(connection, numbers)
+    wanted = _entities_listed(numbers) or _entities_of_few(connection, decoder, numbers)
     wanted = wanted or _entities_walked(numbers)
     parameters = {**wanted.parameters, "behind": after, "limit": limit}
     rows = fetch(connection, f"{wanted.sql} ORDER BY id LIMIT :limit", parameters)
@@ -147,11 +147,13 @@ def _entities_listed(numbers: Numbers) -> Selection | None:
     return Selection(lists, {f"domain{i}": domain for i, domain in enumerate(numbers.domains)})
 
 
-def _entities_of_few(connection: apsw.Connection, numbers: Numbers) -> Selection | None:
+def _entities_of_few(
+    connection: apsw.Connection, decoder: Decoder, numbers: Numbers
+) -> Selection | None:
     """When few events are candidates, look at each."""
     bounds: Parameters = {"after": 0, "upto": head(connection)}
     few = positions(numbers, "ASC")
-    if few is None or not is_few(connection, few, bounds):
+    if few is None or not is_few(connection, few, bounds, decoder.settings.sorted_max):
         return None
     rest = conditions(numbers)
     sql = (

@@ -15,6 +15,7 @@ import apsw
 import msgspec
 
 from perdure.engines.sqlite.connection import fetch
+from perdure.engines.sqlite.settings import SqliteSettings
 from perdure.vocabulary.commits import Intent, Record
 from perdure.vocabulary.errors import Corrupt
 from perdure.vocabulary.events import RecordedEvent
@@ -142,7 +143,8 @@ def read_intent(row: EventRow) -> Intent:
 class Decoder:
     """Makes events of rows. Shared by all readers of a log: what it keeps never changes."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: SqliteSettings) -> None:
+        self.settings = settings
         self._labels: dict[tuple[int, int | None], Label] = {}
 
     def decode(

@@ -4,14 +4,11 @@ One rule: each batch is one short transaction and remembers where it ended, so n
 the caller thinks. The head is pinned at the first batch: later events are for the next read.
 """
 
-from sys import maxsize
-
 import apsw
 
 from perdure.engines.sqlite.connection import fetch_value
 from perdure.engines.sqlite.rows import Decoder
 from perdure.engines.sqlite.selecting import (
-    FEW,
     WITHIN,
     Numbers,
     Selection,
@@ -35,31 +32,23 @@ from perdure.vocabulary.reading import Read
 
 #: How many pages may be looked through for one batch when nothing in them matches.
 _PAGES_MAX = 20
-#: Events looked at in one go when only the first that matches is wanted.
-_GLANCE = 100
 
 
 class Scan:
     """The state of one read."""
 
-    def __init__(
-        self,
-        connection: apsw.Connection,
-        request: Read,
-        decoder: Decoder,
-        *,
-        events_max: int,
-        bytes_max: int,
-    ) -> None:
-        self._decoder, self._events_max, self._bytes_max = decoder, events_max, bytes_max
+    def __init__(self, connection: apsw.Connection, request: Read, decoder: Decoder) -> None:
+        self._decoder = decoder
         self._left = request.limit
         criteria = request.criteria
         self._matches = None if criteria == EVERYTHING else criteria.matches
+        chosen = _choose(connection, request, decoder.settings.sorted_max)
+        #: Nothing more will come: the end was reached, or damage.
+        self.is_done = chosen is None or request.limit == 0
+        #: What ended it, if it was damage.
         self.damage: Corrupt | None = None
-        source = None if request.limit == 0 else _choose(connection, request)
-        self.is_done = source is None
-        if source is not None:
-            self._source, self._is_narrow = source
+        if chosen is not None:
+            self._source, self._is_narrow = chosen
 
     def next_batch(self, connection: apsw.Connection) -> list[RecordedEvent]:
         """Give the next events. None may be found; ``is_done`` and ``damage`` tell how it stands then."""
@@ -72,20 +61,23 @@ class Scan:
         return []
 
     def _page(self, connection: apsw.Connection) -> list[RecordedEvent]:
-        limit = self._events_max
+        settings = self._decoder.settings
+        limit = settings.batch_events_max
         if self._left is not None and self._is_narrow:
             limit = min(limit, self._left)
         page = self._source.page(limit)
         events: list[RecordedEvent] = []
         is_whole = True
+        rows = connection.cursor()
         try:
-            rows = connection.execute(page.sql, page.parameters)
-            is_whole = self._decoder.decode(connection, rows, events, self._bytes_max)
-            rows.close(force=True)
+            rows.execute(page.sql, page.parameters)
+            is_whole = self._decoder.decode(connection, rows, events, settings.batch_bytes_max)
         except Corrupt as damage:
             self._stop(damage)
         except apsw.CorruptError as error:
             self._stop(Corrupt(f"the file of the log is damaged: {error}"))
+        finally:
+            rows.close(force=True)  # or it would hold its transaction open
         is_last = is_whole and len(events) < limit and self.damage is None
         gap = self._source.turn(events, is_last=is_last)
         if gap is not None:
@@ -100,7 +92,10 @@ class Scan:
         if self._left is not None:
             events = events[: self._left]
             self._left -= len(events)
-            self.is_done = self.is_done or self._left == 0
+            if (
+                self._left == 0
+            ):  # damage behind the last one that was asked for is not ours to report
+                self.is_done, self.damage = True, None
         return events
 
     def _stop(self, damage: Corrupt) -> None:
@@ -116,17 +111,18 @@ def first_match(
 ) -> int:
     """Give the first position in this range that matches, or 0. Raises ``Corrupt``."""
     request = Read(criteria=criteria, after=after, upto=upto, limit=1)
-    scan = Scan(connection, request, decoder, events_max=_GLANCE, bytes_max=maxsize)
-    while not scan.is_done or scan.damage is not None:
-        events = scan.next_batch(connection)
-        if events:
+    scan = Scan(connection, request, decoder)
+    while not scan.is_done:
+        if events := scan.next_batch(connection):
             return events[0].position
-        if scan.damage is not None:
-            raise scan.damage
+    if scan.damage is not None:
+        raise scan.damage
     return 0
 
 
-def _choose(connection: apsw.Connection, request: Read) -> tuple[Source, bool] | None:
+def _choose(
+    connection: apsw.Connection, request: Read, sorted_max: int
+) -> tuple[Source, bool] | None:
     """Choose where a read gets its rows, and tell whether every one of them is wanted."""
     head: int = fetch_value(connection, "SELECT max(position) FROM perdure_events") or 0
     after, upto = request.after, head if request.upto is None else min(head, request.upto)
@@ -137,16 +133,15 @@ def _choose(connection: apsw.Connection, request: Read) -> tuple[Source, bool] |
     if request.order == "happened":
         if numbers.entities:
             return ByHappened(of_entities(numbers), request, after, upto), is_narrow
-        return ByHappened(
-            _by_happened(connection, numbers, after, upto), request, after, upto
-        ), True
+        picked = _by_happened(connection, numbers, after, upto, sorted_max)
+        return ByHappened(picked, request, after, upto), True
     backwards = request.backwards
     if len(numbers.entities) == 1:
         return Entity(numbers.entities[0], after, upto, backwards=backwards), is_narrow
-    picked = _by_position(numbers, "DESC" if backwards else "ASC")
-    if picked is None:
+    by_index = _by_position(numbers, "DESC" if backwards else "ASC")
+    if by_index is None:
         return Log(after, upto, backwards=backwards), numbers.dimensions == 0
-    return ByPosition(picked, after, upto, backwards=backwards), is_narrow
+    return ByPosition(by_index, after, upto, backwards=backwards), is_narrow
 
 
 def _by_position(numbers: Numbers, order: str) -> Selection | None:
@@ -156,13 +151,15 @@ def _by_position(numbers: Numbers, order: str) -> Selection | None:
     return Selection(f"{some.sql} AND {WITHIN} ORDER BY position {order}", some.parameters)
 
 
-def _by_happened(connection: apsw.Connection, numbers: Numbers, after: int, upto: int) -> Selection:
+def _by_happened(
+    connection: apsw.Connection, numbers: Numbers, after: int, upto: int, sorted_max: int
+) -> Selection:
     """Pick events by everything but entities: what is few is sorted, else the index is followed."""
     wanted = conditions(numbers)
     few = positions(numbers, "ASC")
-    if upto - after <= FEW:
+    if upto - after <= sorted_max:
         source = "NOT INDEXED WHERE"
-    elif few is not None and is_few(connection, few, {"after": after, "upto": upto}):
+    elif few is not None and is_few(connection, few, {"after": after, "upto": upto}, sorted_max):
         source = f"NOT INDEXED WHERE position IN (SELECT position FROM ({few.sql})) AND"
         wanted.parameters.update(few.parameters)
     else:

@@ -14,8 +14,6 @@ from perdure.vocabulary.criteria import Criteria
 
 Parameters: TypeAlias = dict[str, object]
 
-#: So many rows are sorted for each page without a second thought: a few milliseconds.
-FEW = 20_000
 #: With more types or domains than this the log is read as it is: they are likely to be most of it.
 _ARMS_MAX = 32
 
@@ -107,7 +105,7 @@ def conditions(numbers: Numbers) -> Selection:
     return Selection(" AND ".join(parts) or "TRUE", parameters)
 
 
-def is_few(connection: apsw.Connection, selection: Selection, bounds: Parameters) -> bool:
-    """Tell whether a selection of positions finds so few that they may be sorted."""
-    sql = f"SELECT count(*) FROM (SELECT 1 FROM ({selection.sql}) LIMIT {FEW})"
-    return bool(fetch_value(connection, sql, selection.parameters | bounds) < FEW)
+def is_few(connection: apsw.Connection, selection: Selection, bounds: Parameters, few: int) -> bool:
+    """Tell whether a selection of positions finds no more than so many."""
+    sql = f"SELECT count(*) FROM (SELECT 1 FROM ({selection.sql}) LIMIT {few + 1})"
+    return bool(fetch_value(connection, sql, selection.parameters | bounds) <= few)

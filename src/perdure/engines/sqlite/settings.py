@@ -27,6 +27,9 @@ class SqliteSettings(msgspec.Struct, frozen=True, kw_only=True):
     #: What is read in one transaction, at most: a longer one would hold the write-ahead log open.
     batch_events_max: int = 500
     batch_bytes_max: int = 1 << 20
+    #: So many rows are sorted for each page without a second thought; more are read by way of an index
+    #: in the order that is asked for.
+    sorted_max: int = 20_000
     #: How often to look for commits of other processes while somebody waits for news.
     poll_seconds: float = 0.2
 

@@ -7,7 +7,7 @@ all there is notice when something is missing in between.
 import json
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from perdure.engines.sqlite.rows import COLUMNS
 from perdure.engines.sqlite.selecting import WITHIN, Numbers, Parameters, Selection
@@ -117,9 +117,9 @@ class ByPosition:
 
     def turn(self, events: Sequence[RecordedEvent], *, is_last: bool) -> Gap | None:
         """Go on behind these events; tell where they do not come in order, as an index would."""
-        for good, (event, other) in enumerate(pairwise(events), 1):
-            if (event.position < other.position) is self._backwards:
-                return Gap(good, _unordered(other))
+        gap = _disorder(events, [event.position for event in events], backwards=self._backwards)
+        if gap is not None:
+            return gap
         if events and self._backwards:
             self._parameters["upto"] = events[-1].position - 1
         elif events:
@@ -154,9 +154,9 @@ class ByHappened:
 
     def turn(self, events: Sequence[RecordedEvent], *, is_last: bool) -> Gap | None:
         """Go on behind these events; tell where they do not come in order, as an index would."""
-        for good, (event, other) in enumerate(pairwise(events), 1):
-            if (event.happened < other.happened) is self._backwards:
-                return Gap(good, _unordered(other))
+        gap = _disorder(events, [event.happened for event in events], backwards=self._backwards)
+        if gap is not None:
+            return gap
         if events:
             self._parameters["ticks"], self._parameters["id"] = events[-1].happened
         return None
@@ -171,12 +171,16 @@ def of_entities(numbers: Numbers) -> Selection:
     )
 
 
-def _unordered(event: RecordedEvent) -> Corrupt:
-    return Corrupt(
-        f"an index leads to the event at position {event.position} from the place of another; "
-        "restore the log from a copy",
-        event.position,
-    )
+def _disorder(
+    events: Sequence[RecordedEvent], places: Sequence[Any], *, backwards: bool
+) -> Gap | None:
+    """Tell where events do not come in the order of their places, each once."""
+    for good, (place, other) in enumerate(pairwise(places), 1):
+        if not (place > other if backwards else place < other):
+            position = events[good].position
+            what = f"an index leads to the event at position {position} from the place of another"
+            return Gap(good, Corrupt(f"{what}; restore the log from a copy", position))
+    return None
 
 
 def _fetch(picking: str) -> str:

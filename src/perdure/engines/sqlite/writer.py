@@ -86,11 +86,13 @@ class Writer:
         self._thread.join()
 
     def close(self) -> None:
-        """Empty the write-ahead log, when that can be, and close the connection."""
+        """Empty the write-ahead log, when that can be, and close the connection: one file is left."""
         if self._transactions is None:
             return
+        connection = self._transactions.connection
         try:
-            settle(self._transactions.connection, _SETTLE_SECONDS)
+            if settle(connection, _SETTLE_SECONDS):
+                connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
         except apsw.Error:  # what is in the log stays there, and is read at the next opening
             _log.exception("the log of %s could not be emptied", self._store.path)
         self._let_go()
