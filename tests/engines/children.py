@@ -1,12 +1,13 @@
-"""What the processes of ``test_sqlite_processes`` do: ``python -m tests.engines.children TASK DIRECTORY ...``.
+"""What the processes of ``test_sqlite_processes`` do.
 
-They say on standard output what was acknowledged, a line each, at once.
+``python -m tests.engines.children TASK DIRECTORY NUMBER...``. They say on standard output what was acknowledged, a line each, at once.
 """
 
 import asyncio
 import os
 import resource
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from perdure.engines.sqlite import SqliteEngine, SqliteSettings
@@ -110,16 +111,24 @@ async def fork(log: Log) -> None:
             except Unavailable:
                 refused += 1
         os._exit(refused)
-    _, status = os.waitpid(child, 0)
+    _, status = await asyncio.to_thread(os.waitpid, child, 0)
     await store(log, event(1, 3))
     print(os.waitstatus_to_exitcode(status), await log.head())  # noqa: T201
+
+
+TASKS: dict[str, Callable[..., Awaitable[None]]] = {
+    "flow": flow,
+    "race": race,
+    "fill": fill,
+    "fork": fork,
+}
 
 
 async def main(task: str, directory: str, *numbers: str) -> None:
     engine = SqliteEngine(Path(directory), SystemClock(), settings=OFTEN)
     log = await engine.open("shop")
     print("open", flush=True)  # noqa: T201
-    await {"flow": flow, "race": race, "fill": fill, "fork": fork}[task](log, *map(int, numbers))
+    await TASKS[task](log, *map(int, numbers))
     await engine.close()
 
 
