@@ -1,6 +1,7 @@
 """What the processes of ``test_sqlite_processes`` do.
 
-``python -m tests.engines.children TASK DIRECTORY NUMBER...``. They say on standard output what was acknowledged, a line each, at once.
+``python -m tests.engines.children TASK DIRECTORY NUMBER...``. What was acknowledged they say on standard
+output, a line each, at once.
 """
 
 import asyncio

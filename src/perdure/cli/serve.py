@@ -6,6 +6,7 @@ work while a user's function keeps the event loop busy, because the signals are 
 """
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Iterator, Sequence
@@ -28,6 +29,8 @@ from perdure.transports.limits import HttpLimits
 from perdure.transports.server import HttpServer, new_event_loop
 from perdure.vocabulary.errors import ConfigurationError
 
+#: Objects made and not freed between two collections.
+COLLECT_EVERY = 20_000
 #: How often it is said again that anyone may do anything.
 WARN_SECONDS = 60.0
 
@@ -77,11 +80,23 @@ async def _serve(contexts: Sequence[Context], settings: Settings) -> None:
                 http, settings.host, settings.port, _limits(settings), on_stopping=http.stopping.set
             )
             await _start(server, settings)
+            _collect_seldom()
             names = ", ".join(app.contexts)
             click.echo(f"perdure: serving {names} on {_url(*server.address)}")
             warning = asyncio.create_task(_warn(settings))
             await server.serve_until(stop)
             warning.cancel()
+
+
+def _collect_seldom() -> None:
+    """Spare what is here to stay the garbage collector, and run it less often.
+
+    This process does nothing but serve, and what a request makes is freed by counting references: at the
+    default the collector took a tenth of the time, and its full passes the slowest hundredth of answers.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_EVERY, 10, 20)
 
 
 async def _start(server: HttpServer, settings: Settings) -> None:

@@ -242,7 +242,8 @@ class GuardedHttpProtocol(Connection):
         limits = self.limits
         if len(self.pipeline) >= limits.pipelined_max:
             raise self.admission.overloaded("Too many requests wait on this connection.")
-        running = len(self.tasks)
+        # A task that has ended stays in the set until the loop comes round to it.
+        running = sum(not task.done() for task in self.tasks)
         if running >= limits.in_flight_max and self.admission.is_crowded(
             running, self._count_streams, self.loop.time()
         ):

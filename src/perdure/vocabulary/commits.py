@@ -14,28 +14,28 @@ from perdure.vocabulary.criteria import Criteria
 from perdure.vocabulary.events import NewEvent
 
 
-class EntityAt(msgspec.Struct, frozen=True, tag=True):
+class EntityAt(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Holds while the entity is at this version; 0: it has no events."""
 
     entity: bytes
     version: int
 
 
-class NothingAfter(msgspec.Struct, frozen=True, tag=True):
+class NothingAfter(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Holds while no event that matches the criteria exists after the position."""
 
     criteria: Criteria
     position: int
 
 
-class HappenedBefore(msgspec.Struct, frozen=True, tag=True):
+class HappenedBefore(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Holds while all events of the entity happened before these ticks."""
 
     entity: bytes
     ticks: int
 
 
-class RecordAt(msgspec.Struct, frozen=True, tag=True):
+class RecordAt(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Holds while the record is at this revision; 0: there is none."""
 
     kind: str
@@ -46,7 +46,7 @@ class RecordAt(msgspec.Struct, frozen=True, tag=True):
 Guard: TypeAlias = EntityAt | NothingAfter | HappenedBefore | RecordAt
 
 
-class Record(msgspec.Struct, frozen=True):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """A small keyed value as stored; ``revision`` grows by one with each write, from 1."""
 
     kind: str
@@ -55,7 +55,7 @@ class Record(msgspec.Struct, frozen=True):
     revision: int
 
 
-class Put(msgspec.Struct, frozen=True):
+class Put(msgspec.Struct, frozen=True, gc=False):
     """Write a record; ``value=None`` removes it. Guard it with ``RecordAt`` for compare-and-set."""
 
     kind: str
@@ -63,7 +63,7 @@ class Put(msgspec.Struct, frozen=True):
     value: bytes | None
 
 
-class Intent(msgspec.Struct, frozen=True, kw_only=True):
+class Intent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Something to be delivered later. The first under an id stays; a second is a no-op.
 
     ``kind`` says what (``emit``), ``target`` where to, ``ordering`` which intents go one after another
@@ -78,13 +78,13 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     due: int = 0
 
 
-class Settle(msgspec.Struct, frozen=True):
+class Settle(msgspec.Struct, frozen=True, gc=False):
     """The intent with this id is done with, and is removed. An unknown id is a no-op."""
 
     id: bytes
 
 
-class Statement(msgspec.Struct, frozen=True):
+class Statement(msgspec.Struct, frozen=True, gc=False):
     """One SQL statement on the user's own tables, with the rows it must change (``None``: any)."""
 
     sql: str
@@ -92,7 +92,7 @@ class Statement(msgspec.Struct, frozen=True):
     rows: int | None = None
 
 
-class Commit(msgspec.Struct, frozen=True, kw_only=True):
+class Commit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """All or nothing: on condition of ``guards``, write the rest in this order."""
 
     guards: tuple[Guard, ...] = ()
@@ -102,14 +102,14 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
     statements: tuple[Statement, ...] = ()
 
 
-class Receipt(msgspec.Struct, frozen=True):
+class Receipt(msgspec.Struct, frozen=True, gc=False):
     """Where an event stands: its position in the context and its version in the entity."""
 
     position: int
     version: int
 
 
-class Committed(msgspec.Struct, frozen=True):
+class Committed(msgspec.Struct, frozen=True, gc=False):
     """It is stored, durably. ``position`` is the token for reading one's own write.
 
     ``repeated``: every event was stored already by an earlier commit, and nothing was applied now.
@@ -120,7 +120,7 @@ class Committed(msgspec.Struct, frozen=True):
     repeated: bool = False
 
 
-class GuardFailed(msgspec.Struct, frozen=True):
+class GuardFailed(msgspec.Struct, frozen=True, gc=False):
     """A guard was false; nothing was written. ``actual`` is what stood in its place.
 
     The version for ``EntityAt``, the first matching position for ``NothingAfter``, the last ticks for
@@ -131,13 +131,13 @@ class GuardFailed(msgspec.Struct, frozen=True):
     actual: int
 
 
-class IdsTaken(msgspec.Struct, frozen=True):
+class IdsTaken(msgspec.Struct, frozen=True, gc=False):
     """Events at these indices are stored under their ids with other content; nothing was written."""
 
     indices: tuple[int, ...]
 
 
-class StatementFailed(msgspec.Struct, frozen=True):
+class StatementFailed(msgspec.Struct, frozen=True, gc=False):
     """A statement failed, was not allowed, or changed another number of rows; nothing was written."""
 
     index: int

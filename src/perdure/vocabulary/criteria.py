@@ -9,7 +9,7 @@ import msgspec
 from perdure.vocabulary.events import NewEvent, RecordedEvent
 
 
-class Criteria(msgspec.Struct, frozen=True):
+class Criteria(msgspec.Struct, frozen=True, gc=False):
     """A selection of events. An empty field selects everything.
 
     An event is selected when its type is one of ``types``, its domain one of ``domains``, its entity

@@ -3,6 +3,9 @@
 ``NewEvent`` is what somebody says happened; ``RecordedEvent`` is the same fact with its place in the
 log. ``data`` is the payload as one line of strict JSON (an object), already checked; ``metadata`` is
 JSON too, or empty. Engines store these bytes and never look inside.
+
+None of these values can hold itself, so the garbage collector need not look at them (``gc=False``): a log
+reads millions.
 """
 
 from datetime import datetime
@@ -13,7 +16,7 @@ import msgspec
 from perdure.vocabulary.ids import event_ticks, moment_of
 
 
-class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
+class NewEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A fact to be recorded: ``type`` happened to ``entity``, under ``id``.
 
     An empty ``id`` asks the runtime to make one; an engine never sees it empty.
@@ -33,7 +36,7 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
         return event_ticks(self.id)
 
 
-class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):
+class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A fact as it stands in the log.
 
     ``position`` is its place in the context, ``version`` its place in the entity (1 for the first),
@@ -81,7 +84,7 @@ class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class Metadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Metadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Who and why: written beside the payload, never inside it.
 
     ``imported``: recorded by an import, which is history in this store; it stays behind on export.
