@@ -34,7 +34,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     ahead_seconds_max: float = 86_400
     wait_seconds_max: float = 5
-    batch_events: int = 5_000
+    batch_events: int = 20_000
     cached_models: int = 20_000
     retries_max: int = 3
     lease_seconds: float = 15
