@@ -9,6 +9,7 @@ either. So the writer copies the rest itself, between two groups, once the log i
 
 import logging
 import threading
+import time
 
 import apsw
 
@@ -16,6 +17,7 @@ from perdure.engines.sqlite.connection import Store
 from perdure.vocabulary.errors import ConfigurationError
 
 _RETRY_SECONDS = 1.0
+_BUSY_SECONDS = 0.05
 #: How long the writer waits for readers before it goes on with the log as it is.
 _RESTART_MILLISECONDS = 100
 
@@ -28,10 +30,12 @@ class Checkpointer:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._wake = threading.Event()
+        self._copying = threading.Lock()
         self._closing = False
         self._frames = 0  # in the log
         self._asked = 0  # in the log when a checkpoint was last asked for
         self._copied = 0  # of the log, as of the last checkpoint
+        self._restart_at = 0.0  # not before
         self._thread = threading.Thread(
             target=self._run, name=f"perdure-checkpoint-{store.path.stem}", daemon=True
         )
@@ -52,21 +56,26 @@ class Checkpointer:
     def restart(self, writer: apsw.Connection) -> None:
         """Let the writer begin the log anew when that is due. Called between two transactions."""
         settings, frames = self._store.settings, self._frames
-        is_little = frames - self._copied <= settings.restart_rest_frames
-        if frames < (settings.restart_frames if is_little else settings.restart_always_frames):
+        if frames < settings.restart_frames or time.monotonic() < self._restart_at:
+            return
+        is_overdue = frames >= settings.restart_always_frames
+        if not is_overdue and frames - self._copied > settings.restart_rest_frames:
+            return
+        if not self._copying.acquire(blocking=is_overdue):
             return
         writer.set_busy_timeout(_RESTART_MILLISECONDS)
         try:
             writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
-        except apsw.BusyError:  # readers, or the other checkpoint: there will be another chance
-            self._copied = 0
+        except apsw.BusyError:  # a reader, or another process: there will be another chance
+            self._restart_at = time.monotonic() + _BUSY_SECONDS
         except apsw.Error:
-            self._copied = 0
+            self._restart_at = time.monotonic() + _RETRY_SECONDS
             _log.exception("the log of %s could not be begun anew", self._store.path)
         else:
             self._frames = self._asked = self._copied = 0
         finally:
-            writer.set_busy_timeout(round(self._store.settings.busy_seconds * 1000))
+            writer.set_busy_timeout(round(settings.busy_seconds * 1000))
+            self._copying.release()
 
     def close(self) -> None:
         """Stop, when the checkpoint that is running is done."""
@@ -80,7 +89,8 @@ class Checkpointer:
             self._wake.clear()
             try:
                 connection = connection or self._store.connect_checkpointer()
-                _, self._copied = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+                with self._copying:
+                    _, self._copied = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
             except apsw.BusyError:  # another process is at it
                 continue
             except (apsw.Error, ConfigurationError):

@@ -39,7 +39,7 @@ class Known:
     """The end of the log, the numbers of names, and the heads of the entities last written to."""
 
     def __init__(self, heads_max: int) -> None:
-        self.recent_max = heads_max
+        self._heads_max = heads_max
         self.recent: dict[bytes, Head] = {}  # of the entities last written to
         self._older: dict[bytes, Head] = {}
         self.names: dict[str, int] = {}
@@ -78,7 +78,7 @@ class Known:
     ) -> None:
         """Take over what a committed draft found out."""
         self.recent.update(heads)
-        if len(self.recent) > self.recent_max // 2:  # what was not touched since the last time goes
+        if len(self.recent) > self._heads_max // 2:  # what was not touched since the last time goes
             self._older, self.recent = self.recent, {}
         if names:
             if len(self.names) > _NAMES_MAX:

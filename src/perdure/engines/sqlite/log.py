@@ -167,6 +167,8 @@ class SqliteLog:
             if self._is_closed:
                 return
             self._is_closed = True
+            if self._process != os.getpid():
+                return  # threads and files are those of the parent
             self._writer.stop()
             self._waiters.wake()
             self._checkpointer.close()

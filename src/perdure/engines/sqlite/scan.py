@@ -20,8 +20,8 @@ from perdure.engines.sqlite.selecting import (
 from perdure.engines.sqlite.sources import (
     ByHappened,
     ByPosition,
-    Entity,
-    Log,
+    Everything,
+    OfEntity,
     Source,
     of_entities,
 )
@@ -137,10 +137,10 @@ def _choose(
         return ByHappened(picked, request, after, upto), True
     backwards = request.backwards
     if len(numbers.entities) == 1:
-        return Entity(numbers.entities[0], after, upto, backwards=backwards), is_narrow
+        return OfEntity(numbers.entities[0], after, upto, backwards=backwards), is_narrow
     by_index = _by_position(numbers, "DESC" if backwards else "ASC")
     if by_index is None:
-        return Log(after, upto, backwards=backwards), numbers.dimensions == 0
+        return Everything(after, upto, backwards=backwards), numbers.dimensions == 0
     return ByPosition(by_index, after, upto, backwards=backwards), is_narrow
 
 

@@ -41,7 +41,7 @@ class Source(Protocol):
         ...
 
 
-class Log:
+class Everything:
     """All events within bounds, by position. They are dense, so that a gap is damage."""
 
     def __init__(self, after: int, upto: int, *, backwards: bool) -> None:
@@ -72,7 +72,7 @@ class Log:
         return None
 
 
-class Entity:
+class OfEntity:
     """The events of one entity, by position, which is by version. Versions are dense as well."""
 
     def __init__(self, no: int, after: int, upto: int, *, backwards: bool) -> None:

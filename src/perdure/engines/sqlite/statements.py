@@ -118,6 +118,10 @@ class Statements:
             raise
         except apsw.InterruptError:
             return f"it took longer than {self._seconds:g} s"
+        except apsw.AuthError:
+            return (
+                "not allowed: a statement changes rows of the user's own tables, and nothing else"
+            )
         except apsw.ExecTraceAbort:
             return "more than one statement"
         except Exception as error:  # whatever is wrong with the SQL or its values is the verdict

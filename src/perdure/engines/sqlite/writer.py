@@ -122,6 +122,8 @@ class Writer:
                     for commit in call:
                         for event in commit.events:
                             size += len(event.data)
+                        for put in commit.records:
+                            size += len(put.value or b"")
                 if commits >= settings.group_commits_max or size >= settings.group_bytes_max:
                     break
                 request = self._queue.get_nowait()
