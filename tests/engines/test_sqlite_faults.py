@@ -19,16 +19,12 @@ from perdure.ports.engine import Log
 from perdure.runtime.environment import SystemClock
 from perdure.testing.conformance.samples import ANN, BEN, CAT, Maker, committed, intent, read, store
 from perdure.vocabulary.commits import Commit, Committed, Put
-from perdure.vocabulary.criteria import Criteria
 from perdure.vocabulary.errors import (
     EngineError,
     OutcomeUnknown,
-    PerdureError,
     StorageFull,
     Unavailable,
 )
-from perdure.vocabulary.events import RecordedEvent
-from perdure.vocabulary.reading import Read
 from tests.engines.disks import (
     FailingDisk,
     JournalDisk,
@@ -357,76 +353,6 @@ async def _kept(directory: Path, commits: list[Commit]) -> int:
         and not damage
     )
     return kept if is_prefix else -1
-
-
-@pytest.mark.parametrize("seed", range(6))
-async def test_a_flipped_bit_is_reported_and_never_served(tmp_path: Path, seed: int) -> None:
-    await _flip(tmp_path, random.Random(seed), 20)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(100, 120))
-async def test_a_flipped_bit_is_never_served_whichever_it_is(tmp_path: Path, seed: int) -> None:
-    await _flip(tmp_path, random.Random(seed), 400)
-
-
-async def _flip(tmp_path: Path, chance: random.Random, flips: int) -> None:
-    make = Maker()
-    engine = engine_on(tmp_path / "store")
-    log = await engine.open("faults")
-    for number in range(60):
-        await log.commit([numbered(make, number)])
-    truth = [await read(log, request) for request in WAYS_TO_READ]
-    await engine.close()
-    image = (tmp_path / "store" / "faults.db").read_bytes()
-
-    harmful = 0
-    for _ in range(flips):
-        flipped = bytearray(image)
-        bit = chance.randrange(len(image) * 8)
-        flipped[bit // 8] ^= 1 << bit % 8
-        with files_of({"faults.db": bytes(flipped)}, tmp_path / "flipped") as directory:
-            harmful += await _is_noticed(directory, truth)
-    assert harmful > 0
-
-
-#: Through the table itself, and through each index.
-WAYS_TO_READ = (
-    Read(),
-    Read(criteria=Criteria(types=("noted",))),
-    Read(criteria=Criteria(domains=("d",))),
-    Read(criteria=Criteria(entities=(BEN,))),
-    Read(criteria=Criteria(tags=("t",)), backwards=True),
-    Read(order="happened"),
-)
-
-
-async def _is_noticed(directory: Path, truth: list[list[RecordedEvent]]) -> bool:
-    """Insist that a store serves nothing but the truth, and that whatever it holds back is reported."""
-    engine = engine_on(directory)
-    is_reported = is_lost = False
-    try:
-        log = await engine.open("faults")
-        for request, expected in zip(WAYS_TO_READ, truth, strict=True):
-            served: list[RecordedEvent] = []
-            try:
-                async for batch in log.read(request):
-                    served += batch
-            except EngineError:
-                is_reported = True
-            else:
-                is_lost = is_lost or served != expected
-            assert all(event in expected for event in served)
-        if len(await log.records("name")) < 60 or len(await log.intents("emit")) < 60:
-            is_lost = True
-        if is_lost and not is_reported:
-            is_reported = [damage async for damage in log.verify()] != []
-    except PerdureError:
-        return True
-    finally:
-        await engine.close()
-    assert is_reported or not is_lost
-    return is_reported
 
 
 async def _until_it_is_taken(log: Log, commit: Commit) -> Committed:
