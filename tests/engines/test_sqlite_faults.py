@@ -131,7 +131,7 @@ async def test_no_answer_is_false_whichever_of_all_changes_fails(
             break
     else:
         pytest.fail("the sweep has no end")
-    assert at > 10
+    assert at > 5  # how many syncs a run makes depends on how many checkpoints meet
 
 
 async def _sweep(tmp_path: Path, error: Callable[[], Exception], lasting: bool, at: int) -> bool:
