@@ -22,19 +22,21 @@ def open(  # noqa: A001
     settings: Settings | None = None,
     environment: Environment | None = None,
     react: bool = True,
+    config: Any = None,
     **overrides: Any,
 ) -> App:
     """Open contexts over a store, for ``async with perdure.open(shop, store="sqlite:///data") as app``.
 
-    ``store`` is ``memory://`` or ``sqlite:///DIRECTORY`` (a fourth slash: absolute). ``overrides`` are
-    single settings by name. Raises ``DefinitionError`` for a declaration that cannot work, and
-    ``ConfigurationError`` for a store or a setting that cannot be used.
+    ``store`` is ``memory://`` or ``sqlite:///DIRECTORY`` (a fourth slash: absolute). ``config`` is handed
+    to the effects that ask for it, as it is. ``overrides`` are single settings by name. Raises
+    ``DefinitionError`` for a declaration that cannot work, and ``ConfigurationError`` for a store or a
+    setting that cannot be used.
     """
     chosen = msgspec.structs.replace(settings or Settings(), **overrides)
     chosen = chosen if store is None else msgspec.structs.replace(chosen, store=store)
     surroundings = environment or SystemEnvironment()
     engine = open_engine(chosen.store, surroundings)
-    return App(contexts, engine, surroundings, chosen, version=VERSION, react=react)
+    return App(contexts, engine, surroundings, chosen, version=VERSION, react=react, config=config)
 
 
 def open_engine(store: str, environment: Environment) -> Engine:

@@ -17,7 +17,7 @@ from perdure.testing import ManualClock
 from perdure.testing.conformance import EngineConformance
 from perdure.testing.conformance.reads import varied
 from perdure.testing.conformance.samples import Maker, ids, read, store
-from perdure.vocabulary.commits import Commit, Committed, Receipt, Verdict
+from perdure.vocabulary.commits import Commit, Committed, Intent, Receipt, Verdict
 from perdure.vocabulary.errors import ConfigurationError, Unavailable
 from perdure.vocabulary.events import RecordedEvent
 from perdure.vocabulary.reading import Read
@@ -157,6 +157,26 @@ class ReadsBeyondThePin(Faulty):
         return self.log.read(replace(request, upto=None))
 
 
+class GivesTheOldestIntents(Faulty):
+    async def intents(self, kind: str, limit: int = 1000, **bounds: Any) -> list[Intent]:
+        oldest = sorted(await self.log.intents(kind, **bounds), key=lambda each: each.place)
+        return oldest[:limit]
+
+
+class GivesPlacesAgain(Faulty):
+    async def intents(
+        self,
+        kind: str,
+        limit: int = 1000,
+        after: tuple[int, int] | None = None,
+        **bounds: Any,
+    ) -> list[Intent]:
+        opened = await self.log.intents(kind, **bounds)
+        places = sorted(each.place for each in opened)
+        counted = [replace(each, place=places.index(each.place) + 1) for each in opened]
+        return [each for each in counted if (each.due, each.place) > (after or (-1, 0))][:limit]
+
+
 class NeverWaits(Faulty):
     async def advanced(self, position: int, timeout_seconds: float) -> int:
         return await self.log.head()
@@ -194,6 +214,9 @@ class SharesContexts:
             {"order": "happened", "backwards": True},
         ),
         (ReadsBeyondThePin, "pages_by_happened_stay_stable_below_upto", {}),
+        (GivesTheOldestIntents, "what_is_due_first_comes_first", {}),
+        (GivesPlacesAgain, "given_anew_after_settling_it_gets_a_new_place", {}),
+        (GivesPlacesAgain, "paging_misses_nothing_while_others_settle_and_give", {}),
         (NeverWaits, "a_commit_wakes_everybody_who_waits", {}),
     ],
 )
@@ -210,7 +233,16 @@ async def test_contexts_that_are_not_kept_apart_are_found(test: str) -> None:
     await _fails(test, engine=SharesContexts())
 
 
-@pytest.mark.parametrize("fault", [IgnoresGuards, GivesRepeatsNewReceipts, AppliesRepeats])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        IgnoresGuards,
+        GivesRepeatsNewReceipts,
+        AppliesRepeats,
+        GivesTheOldestIntents,
+        GivesPlacesAgain,
+    ],
+)
 async def test_the_model_finds_faults_too(fault: type[Faulty]) -> None:
     class FaultyEngine(MemoryEngine):
         async def open(self, context: str, tables: Sequence[str] = ()) -> Any:

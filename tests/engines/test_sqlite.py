@@ -59,6 +59,7 @@ class TestSqliteEngine(EngineConformance):
         "perdure_meta",
         "perdure_migrations",
         "main.perdure_events",
+        "sqlite_sequence",
         "sqlite_schema",
         "sqlite_master",
     )

@@ -196,7 +196,12 @@ async def test_a_damaged_record_or_intent_is_not_served(
         ),
     )
 
-    for asked in (log.record("r", "k"), log.records("r"), log.intents("emit")):
+    for asked in (
+        log.record("r", "k"),
+        log.records("r"),
+        log.intents("emit"),
+        log.intent(b"i" * 16),
+    ):
         with pytest.raises(Corrupt):
             await asked
     assert await log.record("r", "l") is not None

@@ -104,7 +104,14 @@ def _changed(connection: apsw.Connection) -> None:
     connection.execute("UPDATE perdure_migrations SET checksum = 'x'")
 
 
-@pytest.mark.parametrize(("change", "reason"), [(_newer, "newer version"), (_changed, "other SQL")])
+def _garbled(connection: apsw.Connection) -> None:
+    connection.execute("UPDATE perdure_migrations SET checksum = CAST(x'61ff' AS TEXT)")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [(_newer, "newer version"), (_changed, "other SQL"), (_garbled, "damaged")],
+)
 async def test_a_store_of_another_shape_is_left_as_it_is(
     directory: Path, change: Callable[[apsw.Connection], None], reason: str
 ) -> None:

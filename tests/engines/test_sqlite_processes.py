@@ -84,7 +84,7 @@ async def _kill_again_and_again(directory: Path, chance: random.Random, cycles: 
     expected = {event.id for name in records for event in group(*map(int, name.split("/"))).events}
     events = await read(log)
     assert set(ids(events)) == expected
-    assert len(await log.intents("emit", 10**6)) == len(records)
+    assert len(await log.intents("emit", limit=10**6)) == len(records)
     for entity in (ANN, BEN):
         versions = [event.version for event in events if event.entity == entity]
         assert versions == list(range(1, len(versions) + 1))

@@ -19,7 +19,7 @@ from perdure.cli.eventline import LINE_BYTES_MAX, EventReader
 from perdure.cli.progress import Advance
 from perdure.ports.engine import Log
 from perdure.ports.environment import Clock
-from perdure.runtime.live import refusal
+from perdure.runtime.append import refusal
 from perdure.vocabulary.commits import Commit, Committed, Verdict
 from perdure.vocabulary.errors import ConfigurationError, InvalidInput, PerdureError
 

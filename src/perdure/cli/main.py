@@ -20,6 +20,7 @@ COMMANDS = (
     Lazy("status", "perdure.cli.status:status", "Show how far the store and its reactors are."),
     Lazy("doctor", "perdure.cli.doctor:doctor", "Check this machine, the store and the code."),
     Lazy("openapi", "perdure.cli.documents:openapi", "Print the OpenAPI document."),
+    Lazy("schema", "perdure.cli.main:schema", "Lock the shapes of events, and check them."),
     Lazy("config", "perdure.cli.main:config", "Show the settings in force."),
 )
 
@@ -87,6 +88,17 @@ def events() -> None:
 )
 def model() -> None:
     """Show a model, its history, and what changed in it."""
+
+
+@click.group(
+    cls=LazyGroup,
+    commands=(
+        Lazy("lock", "perdure.cli.schema:lock", "Write the shapes of all events to a file."),
+        Lazy("check", "perdure.cli.schema:check", "Compare all events with that file."),
+    ),
+)
+def schema() -> None:
+    """Lock the shapes of events, and check that everything recorded can be read."""
 
 
 @click.group(

@@ -12,8 +12,8 @@ import msgspec
 from perdure.cli.loading import choose_contexts, opened
 from perdure.cli.options import app_argument, context_option, json_option, with_settings
 from perdure.cli.output import Output
-from perdure.core.definition import Reactor
 from perdure.core.reacting import Checkpoint, RecordNames
+from perdure.core.reactor import Reactor
 from perdure.ports.engine import Log
 from perdure.ports.environment import Node
 from perdure.runtime.config import Settings
@@ -96,7 +96,7 @@ async def context_status(live: LiveContext, node: Node) -> ContextStatus:
         entities=size.entities,
         bytes=size.bytes,
         head=head,
-        undelivered=len(await live.log.intents("emit", LAG_COUNTED_MAX)),
+        undelivered=len(await live.log.intents("emit", limit=LAG_COUNTED_MAX)),
         reactors=reactors,
     )
 

@@ -1,18 +1,24 @@
-"""A bounded context as the user declares it: events and the functions that follow them.
+"""A bounded context as the user declares it: events, commands, and the functions that decide and follow.
 
 A ``Context`` is the user's own object. Decorators add to it and return the function unchanged;
 nothing is looked up, checked or run before ``open``, where ``definition`` reads it and names what is wrong.
 """
 
 import re
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeVar, overload
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Literal, ParamSpec, TypeVar, overload
 from uuid import UUID
 
 import msgspec
 
 from perdure.core.codec import Codec
+from perdure.core.effect import Delivery, EffectDeclaration, Reconcile
+from perdure.core.entity import EntityKind
+from perdure.core.event_type import EventType as EventType
+from perdure.core.low import LowDeclaration, Needs
+from perdure.core.retrying import Retry
 from perdure.core.service import Service
+from perdure.core.upcasting import Data, Piece, Upcaster, stamped
 from perdure.vocabulary.errors import DefinitionError
 from perdure.vocabulary.events import NewEvent
 from perdure.vocabulary.ids import entity_id, event_id
@@ -20,16 +26,21 @@ from perdure.vocabulary.names import SYSTEM_PREFIX, check_context, check_name, c
 
 M = TypeVar("M")
 C = TypeVar("C", bound=type[Any])
+F = TypeVar("F", bound=Callable[..., Any])
+U = TypeVar("U", bound=Callable[[Data], Data])
+V = TypeVar("V", bound=Callable[[Data], Piece | Sequence[Piece]])
+P = ParamSpec("P")
+A = TypeVar("A", bound=Awaitable[object])
 Order = Literal["happened", "recorded"]
+Names = list[str] | tuple[str, ...]
 
 
-class EventType(msgspec.Struct, frozen=True):
-    """A declared type of event: its wire name, the class of its payload, the version of its shape."""
+class CommandType(msgspec.Struct, frozen=True):
+    """A type of command: its wire name and the class of its content."""
 
     name: str
     cls: type[Any]
     codec: Codec[Any]
-    version: int
 
 
 class Context:
@@ -43,7 +54,14 @@ class Context:
         self.name = check_context(name)
         self.strict = strict
         self.event_types: dict[str, EventType] = {}
+        self.upcasters: dict[tuple[str, int], Upcaster] = {}
+        self.commands: dict[type[Any], str] = {}
         self.services: dict[str, Service[Any]] = {}
+        self.kinds: dict[str, EntityKind[Any]] = {}
+        self.effects: list[EffectDeclaration] = []
+        self.lows: list[LowDeclaration] = []
+        self.writers: list[Callable[..., Any]] = []
+        self.tables: list[str] = []
 
     @overload
     def event(self, declared: C, /) -> C: ...
@@ -65,6 +83,40 @@ class Context:
             return cls
 
         return declare
+
+    @overload
+    def upcast(self, type_: str, version: int, /) -> Callable[[U], U]: ...
+    @overload
+    def upcast(self, type_: str, version: int, /, *, into: str) -> Callable[[U], U]: ...
+    @overload
+    def upcast(self, type_: str, version: int, /, *, into: Names) -> Callable[[V], V]: ...
+
+    def upcast(
+        self, type_: str, version: int, /, *, into: str | Names | None = None
+    ) -> Callable[[F], F]:
+        """Add a pure function from one version of a recorded payload to the next: ``(dict) -> dict``.
+
+        ``@bank.upcast("deposited", 1)`` leads version 1 to version 2, and so on to today's. With ``into=``
+        another name, it leads to version 1 of that. With ``into=`` a list of names, it gives a list of
+        payloads, each as ``(name, dict)``, ``(name, dict, version)``, or a ``dict`` of the same name; an
+        empty list drops the event from view. Numbers with a fraction come in as ``Decimal``. What is
+        recorded never changes. Returns the function unchanged.
+        """
+        check_name(type_, "event type")
+        if version < 1:
+            raise DefinitionError(
+                f"{self.name}: {type_!r} has no version {version}; the first is 1"
+            )
+        if (type_, version) in self.upcasters:
+            raise DefinitionError(f"{self.name}: version {version} of {type_!r} is upcast twice")
+        names = (into,) if isinstance(into, str) else (type_,) if into is None else tuple(into)
+        splits = not (into is None or isinstance(into, str))
+
+        def add(function: F) -> F:
+            self.upcasters[type_, version] = Upcaster(type_, version, function, names, splits)
+            return function
+
+        return add
 
     def service(
         self,
@@ -100,6 +152,148 @@ class Context:
         self.services[name] = service
         return service
 
+    def entity(
+        self,
+        name: str,
+        state: type[M],
+        *,
+        raw: bool = True,
+        snapshot_every: int = 0,
+        snapshots_kept: int = 2,
+        version: int = 1,
+        idle_seconds: float = 300,
+    ) -> EntityKind[M]:
+        """Declare a kind of entity: it decides on itself, by commands. ``state()`` is the initial state.
+
+        ``raw=False`` refuses events of its types that are appended without a command. With
+        ``snapshot_every`` a snapshot is kept whenever that many events have come to an entity, and the
+        last ``snapshots_kept`` of them; count ``version`` up when the functions make something else of
+        old events, and none of before is used. An entity that nobody has sent anything to for
+        ``idle_seconds`` leaves memory.
+        """
+        kind = EntityKind(
+            self.name,
+            check_name(name, "domain"),
+            state,
+            raw=raw,
+            snapshot_every=snapshot_every,
+            snapshots_kept=snapshots_kept,
+            version=version,
+            idle_seconds=idle_seconds,
+        )
+        if name in self.kinds:
+            raise DefinitionError(f"{self.name}: two kinds of entity are named {name!r}")
+        if snapshot_every < 0 or snapshots_kept < 1 or idle_seconds <= 0:
+            raise DefinitionError(
+                f"{self.name}.{name}: snapshot_every is 0 or more, snapshots_kept 1 or more, "
+                "idle_seconds more than 0"
+            )
+        self.kinds[name] = kind
+        return kind
+
+    @overload
+    def command(self, declared: C, /) -> C: ...
+    @overload
+    def command(self, declared: str, /) -> Callable[[C], C]: ...
+
+    def command(self, declared: type[Any] | str, /) -> Any:
+        """Give a command's class a wire name; without it the name is the class's in snake_case.
+
+        ``@bank.command("withdraw")``. Needed only before renaming a class.
+        """
+        if isinstance(declared, type):
+            self.commands[declared] = _snake_case(declared.__name__)
+            return declared
+        name = check_name(declared, "command")
+
+        def declare(cls: C) -> C:
+            self.commands[cls] = name
+            return cls
+
+        return declare
+
+    def command_type(self, cls: type[Any]) -> CommandType:
+        """Give the type of a command's class. Raises ``DefinitionError`` for one that cannot be read."""
+        try:
+            return CommandType(self.name_of(cls), cls, Codec(cls))
+        except TypeError as fault:
+            raise DefinitionError(f"{self.name}: {cls.__name__} cannot be read: {fault}") from fault
+
+    def name_of(self, cls: type[Any]) -> str:
+        """Give the wire name of the class of a command or an effect."""
+        return self.commands.get(cls) or check_name(_snake_case(cls.__name__), "command")
+
+    def low(self, needs: Needs | None = None) -> Callable[[F], F]:
+        """Add a decision over several things: lookup, operate, write.
+
+        ``needs(command)`` names what to look up: entities (``account[id]``), models (``cart[id]``), events
+        (``matching(Invited, tags=...)``), one or a tuple of them. The function takes the command, then a
+        value for each: the state, the model, a sequence of ``Envelope``. It gives out as ``handle`` does, and
+        its events with ``Emit(event=..., entity=...)``. All of it is one commit, on condition that
+        nothing looked up has changed. Returns the function unchanged.
+        """
+
+        def add(function: F) -> F:
+            self.lows.append(LowDeclaration(needs, function))
+            return function
+
+        return add
+
+    def write(self, function: F, /) -> F:
+        """Add a function ``(event) -> [Statement]``: what an event changes in tables of your own.
+
+        It runs in the commit of each such event, however that is recorded, and can be run again over
+        history: ``app.writes``. Its statements failing means that the event is not recorded. The
+        keyword-only parameters ``at``, ``entity`` and ``event_id`` are given by name. Returns it unchanged.
+        """
+        self.writers.append(function)
+        return function
+
+    def table(self, sql: str) -> None:
+        """Declare a table of your own, or an index: ``CREATE TABLE IF NOT EXISTS ...``."""
+        self.tables.append(sql)
+
+    def effect(
+        self,
+        *,
+        retry: Retry | None = None,
+        timeout_seconds: float = 30,
+        concurrency: int = 16,
+        delivery: Delivery = "at_least_once",
+        ordered: bool = True,
+        reconcile: Reconcile | None = None,
+    ) -> Callable[[Callable[P, A]], Callable[P, A]]:
+        """Add an async function that acts on the world; the annotation says which effects it carries out.
+
+        At least once: tried again as ``retry`` says, under the same ``key``, one after another for an
+        entity unless ``ordered`` is false, then parked. A time-out is an unknown outcome: ``reconcile``
+        is asked then, with the effect and its ``key``, what became of it (``"succeeded"``, ``"failed"``, or
+        ``None``: try again). ``raise EffectFailed("why")`` gives up at once. At most once: started after
+        the commit and never again, and never written down. The keyword-only
+        parameters ``key``, ``attempt`` and ``config`` (given to ``perdure.open``) are given by name.
+        Returns the function unchanged.
+        """
+        if timeout_seconds <= 0 or concurrency < 1:
+            raise DefinitionError(
+                f"{self.name}: an effect has a time limit, and runs at least once at a time"
+            )
+
+        def add(function: Callable[P, A]) -> Callable[P, A]:
+            self.effects.append(
+                EffectDeclaration(
+                    function,
+                    retry or Retry(),
+                    timeout_seconds,
+                    concurrency,
+                    delivery,
+                    ordered,
+                    reconcile,
+                )
+            )
+            return function
+
+        return add
+
     def new(
         self,
         entity: UUID | str,
@@ -122,6 +316,7 @@ class Context:
             data=declared.codec.encode_strictly(event),
             domain=None if domain is None else check_name(domain, "domain"),
             tags=tuple(check_tag(tag) for tag in tags),
+            metadata=stamped(b"", declared.version),
         )
 
     def type_of(self, event: Any) -> EventType:

@@ -1,161 +1,161 @@
 """A context read whole and checked, ready to run.
 
-``define`` turns what a user declared into lookup tables: types by wire name, reactions by type. All that
+``define`` turns what a user declared into lookup tables: types by wire name, functions by type. All that
 a type checker cannot see is checked here, at open, and named.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, get_type_hints
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from typing import Any
 
 import msgspec
 
-from perdure.core.codec import Codec
 from perdure.core.context import Context, EventType
-from perdure.core.reactions import Models, Reaction, read_reaction
-from perdure.core.service import Service
+from perdure.core.effect import Effect, read_effects
+from perdure.core.fingerprints import function_fingerprint
+from perdure.core.handling import Handler, read_low
+from perdure.core.kinds import Kind, read_kind
+from perdure.core.lineage import join
+from perdure.core.reactor import Reactor, read_fold, read_service
 from perdure.core.system import SYSTEM_EVENTS
-from perdure.vocabulary.criteria import Criteria
-from perdure.vocabulary.errors import DefinitionError, InvalidData
-from perdure.vocabulary.events import RecordedEvent
-from perdure.vocabulary.jsontext import read_object
-
-Keying = Literal["entity", "single", "field"]
-
-
-class Reactor(msgspec.Struct, frozen=True):
-    """A service ready to run: what it selects, how it finds a key, and what it does with it."""
-
-    name: str
-    domains: tuple[str, ...]
-    codecs: tuple[Codec[Any], ...]
-    initial: Models
-    keying: Keying
-    by: Callable[[Any], object] | None
-    order: Literal["happened", "recorded"]
-    criteria: Criteria
-    reactions: Mapping[str, Reaction]
-    payloads: Mapping[str, EventType]
-    emit_history: bool
-
-    def read(self, event: RecordedEvent) -> Any:
-        """Read an event's payload: the declared class, or a dictionary. Raises ``InvalidData``."""
-        declared = self.payloads.get(event.type)
-        return declared.codec.decode(event.data) if declared else read_object(event.data)[0]
-
-    def key_of(self, payload: Any, type_: str) -> str:
-        """Say which model a payload belongs to, where that is not its entity's.
-
-        Raises ``InvalidData`` when it cannot be told.
-        """
-        if self.by is None:
-            return ""
-        key = self.by(payload)
-        text = key if isinstance(key, str) else "" if key is None else str(key)
-        if not 0 < len(text) <= 512:
-            raise InvalidData(f"{self.name}: the key of {type_} has {len(text)} characters")
-        return text
+from perdure.core.upcasting import Upcasters
+from perdure.core.widening import widen
+from perdure.core.writing import Writer, read_writers
+from perdure.vocabulary.commits import Statement
+from perdure.vocabulary.errors import CommandNotFound, DefinitionError
+from perdure.vocabulary.events import NewEvent, RecordedEvent
 
 
 class Definition(msgspec.Struct, frozen=True):
-    """A whole context, ready to run."""
+    """A whole context, ready to run.
+
+    ``models`` are the folds whose models can be read, by domain; those of ``kinds`` are states.
+    """
 
     name: str
     strict: bool
     event_types: Mapping[str, EventType]
     by_class: Mapping[type[Any], EventType]
+    upcasters: Upcasters
     reactors: Mapping[str, Reactor]
     models: Mapping[str, tuple[Reactor, int]]
+    kinds: Mapping[str, Kind]
+    lows: Mapping[str, Handler]
+    lows_by_class: Mapping[type[Any], Handler]
+    effects: Mapping[str, Effect]
+    effects_by_class: Mapping[type[Any], Effect]
+    writers: Mapping[str, Sequence[Writer]]
+    tables: tuple[str, ...]
+    commanded: frozenset[str]
+    code: str
+
+    def kind(self, name: str) -> Kind:
+        """Give a kind of entity. Raises ``CommandNotFound``."""
+        kind = self.kinds.get(name)
+        if kind is None:
+            raise CommandNotFound(f"no kind of entity is named {name!r} in context {self.name!r}")
+        return kind
+
+    def statements(self, events: Sequence[NewEvent | RecordedEvent]) -> tuple[Statement, ...]:
+        """Give what events change in the user's own tables. Raises ``HandlerFailed``."""
+        if not self.writers:
+            return ()
+        found: list[Statement] = []
+        for event in events:
+            if event.type not in self.writers and event.type not in self.upcasters.comes_to:
+                continue
+            for name, _, payload in self.upcasters.read(event.type, event.metadata, event.data):
+                for writer in self.writers.get(name, ()):
+                    found += writer.write(event, payload)
+        return tuple(found)
 
 
 def define(context: Context) -> Definition:
     """Read a context whole. Raises ``DefinitionError`` naming the first thing that cannot work."""
     types = {**SYSTEM_EVENTS, **context.event_types}
     by_class = {declared.cls: declared for declared in types.values()}
-    reactors: dict[str, Reactor] = {}
-    models: dict[str, tuple[Reactor, int]] = {}
-    for service in context.services.values():
-        reactor = _reactor(service, types, by_class)
-        reactors[service.name] = reactor
-        for place, domain in enumerate(reactor.domains):
-            if domain in models:
-                raise DefinitionError(f"{context.name}: two models are named {domain!r}")
-            models[domain] = (reactor, place)
-    return Definition(context.name, context.strict, types, by_class, reactors, models)
-
-
-def _reactor(
-    service: Service[Any], types: Mapping[str, EventType], by_class: Mapping[type[Any], EventType]
-) -> Reactor:
-    owner = f"{service.context}.{service.name}"
-    models = tuple(service.models.values())
-    reactions: dict[str, Reaction] = {}
-    for function, names in service.reactions:
-        reaction = read_reaction(function, models, owner, by_name=bool(names))
-        for name in names or _names(reaction, by_class):
-            if name in reactions:
-                raise DefinitionError(
-                    f"{reaction.label}: {name!r} is taken by {reactions[name].label} already"
-                )
-            reactions[name] = reaction
-    if not reactions:
-        raise DefinitionError(
-            f"{owner} reacts to nothing; add a function with {service.name}.react"
-        )
-    payloads = {
-        name: types[name]
-        for name, reaction in reactions.items()
-        if name in types and reaction.classes
+    upcasters = join(context.name, tuple(context.upcasters.values()), types)
+    reactors = {
+        service.name: widen(read_service(service, types, by_class), upcasters)
+        for service in context.services.values()
     }
-    return Reactor(
-        name=service.name,
-        domains=tuple(service.models),
-        codecs=tuple(_codec(model, owner) for model in models),
-        initial=tuple(_initial(model, owner) for model in models),
-        keying="single" if service.single else "entity" if service.by is None else "field",
-        by=_key_reader(service, payloads.values(), owner),
-        order=service.order,
-        criteria=Criteria(types=tuple(sorted(reactions)), domains=service.domains),
-        reactions=reactions,
-        payloads=payloads,
-        emit_history=service.emit_history,
+    kinds = {
+        kind.name: read_kind(
+            kind, widen(read_fold(kind, types, by_class), upcasters), context.command_type
+        )
+        for kind in context.kinds.values()
+    }
+    lows = _lows(context)
+    effects = _effects(context)
+    return Definition(
+        name=context.name,
+        strict=context.strict,
+        event_types=types,
+        by_class=by_class,
+        upcasters=upcasters,
+        reactors=reactors,
+        models=_models(context.name, [*reactors.values(), *(k.reactor for k in kinds.values())]),
+        kinds=kinds,
+        lows={handler.command.name: handler for handler in lows},
+        lows_by_class={handler.command.cls: handler for handler in lows},
+        effects={effect.name: effect for effect in effects.values()},
+        effects_by_class=effects,
+        writers=read_writers(context.writers, context.name, by_class),
+        tables=tuple(context.tables),
+        code=_code(context),
+        commanded=frozenset(
+            name for k in kinds.values() if not k.declared.raw for name in k.reactor.reactions
+        ),
     )
 
 
-def _names(reaction: Reaction, by_class: Mapping[type[Any], EventType]) -> Sequence[str]:
-    for cls in reaction.classes:
-        if cls not in by_class:
+def _models(context: str, reactors: Sequence[Reactor]) -> dict[str, tuple[Reactor, int]]:
+    models: dict[str, tuple[Reactor, int]] = {}
+    for reactor in reactors:
+        for place, domain in enumerate(reactor.domains):
+            if domain in models:
+                raise DefinitionError(f"{context}: two models are named {domain!r}")
+            models[domain] = (reactor, place)
+    return models
+
+
+def _lows(context: Context) -> list[Handler]:
+    handlers: dict[str, Handler] = {}
+    for declared in context.lows:
+        handler = read_low(declared, context.name, context.command_type)
+        name = handler.command.name
+        if name in handlers:
             raise DefinitionError(
-                f"{reaction.label}: {cls.__name__} is not an event of this context; declare it"
+                f"{handler.label}: {name!r} is handled by {handlers[name].label} already"
             )
-    return [by_class[cls].name for cls in reaction.classes]
+        handlers[name] = handler
+    return list(handlers.values())
 
 
-def _codec(model: type[Any], owner: str) -> Codec[Any]:
-    try:
-        return Codec(model)
-    except TypeError as fault:
-        raise DefinitionError(f"{owner}: {model.__name__} cannot be stored: {fault}") from fault
+def _effects(context: Context) -> dict[type[Any], Effect]:
+    effects: dict[type[Any], Effect] = {}
+    by_name: dict[str, Effect] = {}
+    for declared in context.effects:
+        for cls, effect in read_effects(declared, context.name, context.name_of):
+            if effect.name in by_name:
+                raise DefinitionError(
+                    f"{effect.label}: {effect.name!r} is carried out by "
+                    f"{by_name[effect.name].label} already"
+                )
+            effects[cls] = by_name[effect.name] = effect
+    return effects
 
 
-def _initial(model: type[Any], owner: str) -> Any:
-    try:
-        return model()
-    except TypeError as fault:
-        raise DefinitionError(
-            f"{owner}: {model.__name__}() is the initial model, but: {fault}"
-        ) from fault
-
-
-def _key_reader(service: Service[Any], payloads: Any, owner: str) -> Callable[[Any], object] | None:
-    by = service.by
-    if by is None or callable(by):
-        return by
-    for declared in payloads:
-        if by not in get_type_hints(declared.cls):
-            raise DefinitionError(f"{owner}: by={by!r} is not a field of {declared.cls.__name__}")
-    name = by
-
-    def read(payload: Any) -> object:
-        return payload.get(name) if isinstance(payload, dict) else getattr(payload, name)
-
-    return read
+def _code(context: Context) -> str:
+    """Give a fingerprint of all functions that decide: it tells whether they have changed."""
+    functions = [
+        *(
+            function
+            for kind in context.kinds.values()
+            for function in (*kind.updates, *kind.handlers)
+        ),
+        *(low.operate for low in context.lows),
+        *context.writers,
+    ]
+    text = " ".join(function_fingerprint(function) for function in functions)
+    return blake2b(text.encode(), digest_size=8).hexdigest()

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from perdure.core.codec import Codec
-from perdure.core.definition import Reactor
 from perdure.core.reactions import Delivery, Models
+from perdure.core.reactor import Reactor
 from perdure.vocabulary.errors import Corrupt
 from perdure.vocabulary.events import RecordedEvent
 

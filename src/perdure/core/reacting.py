@@ -5,18 +5,18 @@ parked keys and lease.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 import msgspec
 
-from perdure.core.definition import Definition, Reactor
+from perdure.core.definition import Definition
 from perdure.core.folding import Given
+from perdure.core.outputs import Giver, Outputs, Recorded, sort_outputs
 from perdure.core.reactions import Delivery
-from perdure.vocabulary.commits import Intent
-from perdure.vocabulary.errors import InvalidData
-from perdure.vocabulary.events import Metadata, NewEvent, RecordedEvent
-from perdure.vocabulary.ids import emitted_id, entity_id, id_text
-from perdure.vocabulary.messages import Emit
-from perdure.vocabulary.names import check_name, check_tag
+from perdure.core.reactor import Reactor
+from perdure.core.widening import Parts
+from perdure.vocabulary.events import Metadata, RecordedEvent
+from perdure.vocabulary.ids import emitted_id, id_text
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
@@ -36,6 +36,8 @@ class ParkedKey(msgspec.Struct, frozen=True):
     """A key that stands still: ``position`` fails, and nothing from ``since`` on is folded.
 
     ``source``: an event of this *entity* could not be read, so its events wait, whatever their key.
+    ``code``: where a function did not return, the fingerprint of what was called; with it the event's
+    ``type``, and the ``seconds`` that were waited. It is not tried again until one of them has changed.
     """
 
     key: str
@@ -46,6 +48,9 @@ class ParkedKey(msgspec.Struct, frozen=True):
     traceback: str
     attempts: int
     source: bool = False
+    code: str = ""
+    type: str = ""
+    seconds: float = 0
 
 
 class Unreadable(msgspec.Struct, frozen=True):
@@ -122,6 +127,8 @@ def route(
                 key = texts.get(event.entity) or texts.setdefault(
                     event.entity, id_text(event.entity)
                 )
+            elif type(payload) is Parts:
+                key = ""
             else:
                 key = reactor.key_of(payload, event.type)
             fresh = gives_history or (event.position > live_from and not event.is_imported)
@@ -129,67 +136,49 @@ def route(
             unreadable.append(Unreadable(event, failure))
             blocked.add(id_text(event.entity))
             continue
-        by_key.setdefault(key, []).append(Delivery(event, payload, fresh))
+        if type(payload) is Parts:
+            for one in payload.keys(key):
+                by_key.setdefault(one, []).append(Delivery(event, payload, fresh))
+        else:
+            by_key.setdefault(key, []).append(Delivery(event, payload, fresh))
 
 
 def history(reactor: Reactor, events: Iterable[RecordedEvent]) -> list[Delivery]:
     """Make deliveries of events that were processed before: they give out nothing again."""
-    return [Delivery(event, reactor.read(event), fresh=False) for event in events]
+    deliveries = [Delivery(event, reactor.read(event), fresh=False) for event in events]
+    return [d for d in deliveries if type(d.payload) is not Parts or d.payload.items]
 
 
-def emissions(
+def give_out(
     definitions: Mapping[str, Definition],
     context: str,
     reactor: Reactor,
     key: str,
     given: Sequence[Given],
-) -> list[Intent]:
-    """Freeze what was given out as intents to record events.
+) -> Outputs:
+    """Freeze what was given out: all of it becomes intents.
 
-    Raises ``InvalidData`` for an output that is not an event of the context it goes to.
+    Raises ``InvalidData`` for an output that cannot be carried out.
     """
-    intents: list[Intent] = []
+    outputs = Outputs()
+    places: dict[bytes, int] = {}
     for one in given:
-        for index, output in enumerate(one.outputs):
-            emit = output if isinstance(output, Emit) else Emit(event=output)
-            target = emit.context or context
-            event = _emitted(definitions, target, reactor, key, one.cause, index, emit)
-            intents.append(
-                Intent(
-                    id=event.id,
-                    kind="emit",
-                    target=target,
-                    ordering=key,
-                    payload=msgspec.msgpack.encode(event),
-                )
-            )
-    return intents
-
-
-def _emitted(
-    definitions: Mapping[str, Definition],
-    target: str,
-    reactor: Reactor,
-    key: str,
-    cause: RecordedEvent,
-    index: int,
-    emit: Emit,
-) -> NewEvent:
-    declared = definitions[target].by_class.get(type(emit.event)) if target in definitions else None
-    if declared is None:
-        raise InvalidData(
-            f"{reactor.name} gave out {type(emit.event).__name__}, "
-            f"which is not an event of a context {target!r} in this application"
+        cause = one.cause
+        giver = Giver(
+            definitions=definitions,
+            context=context,
+            label=reactor.name,
+            owner=reactor.name,
+            key=key,
+            entity=cause.entity,
+            recorded=Recorded.NONE,
+            since=cause.recorded_at,
+            metadata=caused_by(cause),
+            id_of=partial(emitted_id, reactor.name, key, cause.id),
         )
-    return NewEvent(
-        type=declared.name,
-        entity=cause.entity if emit.entity is None else entity_id(emit.entity),
-        id=emitted_id(reactor.name, key, cause.id, index),
-        data=declared.codec.encode_strictly(emit.event),
-        domain=None if emit.domain is None else check_name(emit.domain, "domain"),
-        tags=tuple(check_tag(tag) for tag in emit.tags),
-        metadata=caused_by(cause),
-    )
+        first = places.get(cause.id, 0)
+        places[cause.id] = sort_outputs(giver, one.outputs, outputs, first=first)
+    return outputs
 
 
 def caused_by(cause: RecordedEvent) -> bytes:
@@ -203,8 +192,3 @@ def caused_by(cause: RecordedEvent) -> bytes:
             traceparent=known.traceparent,
         )
     )
-
-
-def read_emitted(intent: Intent) -> NewEvent:
-    """Read the event out of an intent to record it."""
-    return msgspec.msgpack.decode(intent.payload, type=NewEvent)

@@ -3,15 +3,15 @@
 Read once, at open. What is wrong is a ``DefinitionError`` that names the function.
 """
 
-import inspect
 import types
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Union, get_args, get_origin
 from uuid import UUID
 
 import msgspec
 
+from perdure.core.signatures import check_wants, hints_of, label_of, parameters_of
 from perdure.vocabulary.errors import DefinitionError
 from perdure.vocabulary.events import RecordedEvent
 from perdure.vocabulary.messages import Envelope
@@ -65,7 +65,7 @@ class Reaction(msgspec.Struct, frozen=True):
         taken = [models[i] for i in self.models]
         last = run[-1]
         if self.enveloped:
-            events = [_envelope(delivery) for delivery in run]
+            events = [Envelope.of(delivery.event, delivery.payload) for delivery in run]
         else:
             events = [delivery.payload for delivery in run]
         given = {name: BY_NAME[name](last.event, key) for name in self.wants}
@@ -98,15 +98,14 @@ def read_reaction(
     function: Callable[..., Any], models: Sequence[type[Any]], owner: str, *, by_name: bool
 ) -> Reaction:
     """Read a function's signature. ``by_name``: its events were named, not annotated."""
-    label = f"{owner}: {getattr(function, '__qualname__', repr(function))}"
-    hints = _hints(function, label)
-    positional, wants = _parameters(function, label)
+    label = label_of(function, owner)
+    hints = hints_of(function, label)
+    positional, wants = parameters_of(function, label, least=2, shape="(model, event)")
     *taken, event = positional
     places = tuple(_place(name, hints, models, label) for name in taken)
     if len(set(places)) != len(places):
         raise DefinitionError(f"{label} takes the same model twice")
-    for name in wants:
-        _check_wanted(name, hints, label)
+    check_wants(wants, hints, _ITS_TYPE, label)
     if by_name:
         return Reaction(function, label, (), places, wants, enveloped=False, batched=False)
     if event not in hints:
@@ -114,30 +113,6 @@ def read_reaction(
     classes, enveloped, batched = _read_event(hints[event], label)
     plain = len(models) == 1 and not (wants or enveloped or batched)
     return Reaction(function, label, classes, places, wants, enveloped, batched, plain)
-
-
-def _hints(function: Callable[..., Any], label: str) -> dict[str, Any]:
-    try:
-        return get_type_hints(function)
-    except NameError as fault:
-        raise DefinitionError(
-            f"{label}: {fault}; import it at run time, not only under TYPE_CHECKING"
-        ) from fault
-
-
-def _parameters(function: Callable[..., Any], label: str) -> tuple[list[str], tuple[str, ...]]:
-    positional: list[str] = []
-    wants: list[str] = []
-    for name, parameter in inspect.signature(function).parameters.items():
-        if parameter.kind is parameter.KEYWORD_ONLY:
-            wants.append(name)
-        elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
-            positional.append(name)
-        else:
-            raise DefinitionError(f"{label}: *{name} cannot be given; name what it needs")
-    if len(positional) < 2:
-        raise DefinitionError(f"{label}: takes (model, event), then what it wants by keyword")
-    return positional, tuple(wants)
 
 
 def _place(name: str, hints: Mapping[str, Any], models: Sequence[type[Any]], label: str) -> int:
@@ -148,14 +123,6 @@ def _place(name: str, hints: Mapping[str, Any], models: Sequence[type[Any]], lab
         if hints[name] is model:
             return place
     raise DefinitionError(f"{label}: {name!r} is not a model of this service, which keeps {known}")
-
-
-def _check_wanted(name: str, hints: Mapping[str, Any], label: str) -> None:
-    if name not in BY_NAME:
-        known = ", ".join(BY_NAME)
-        raise DefinitionError(f"{label}: {name!r} cannot be given by name; there are {known}")
-    if hints.get(name, _ITS_TYPE[name]) is not _ITS_TYPE[name]:
-        raise DefinitionError(f"{label}: {name!r} is a {_ITS_TYPE[name].__name__}")
 
 
 def _read_event(hint: Any, label: str) -> tuple[tuple[type[Any], ...], bool, bool]:
@@ -171,17 +138,3 @@ def _read_event(hint: Any, label: str) -> tuple[tuple[type[Any], ...], bool, boo
         if not isinstance(cls, type):
             raise DefinitionError(f"{label}: {cls!r} is not the class of an event")
     return tuple(classes), enveloped, batched
-
-
-def _envelope(delivery: Delivery) -> Envelope[Any]:
-    event = delivery.event
-    return Envelope(
-        delivery.payload,
-        event.type,
-        event.entity_id,
-        event.event_id,
-        event.happened_at,
-        event.position,
-        event.domain,
-        event.tags,
-    )

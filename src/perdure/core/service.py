@@ -4,10 +4,9 @@ from collections.abc import Callable
 from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, overload
 from uuid import UUID
 
-import msgspec
-
 from perdure.vocabulary.errors import DefinitionError
 from perdure.vocabulary.names import check_name
+from perdure.vocabulary.references import ModelRef
 
 M = TypeVar("M")
 N = TypeVar("N")
@@ -16,14 +15,6 @@ P = ParamSpec("P")
 #: One model, or a model and what is given out, or several models in the order they were taken.
 Reaction1 = Callable[Concatenate[M, P], M]
 ReactionN = Callable[Concatenate[M, P], tuple[M, *tuple[Any, ...]]]
-
-
-class ModelRef(msgspec.Struct, Generic[M], frozen=True):
-    """Names one model: the context, the domain it is kept under, and its key."""
-
-    context: str
-    domain: str
-    key: str
 
 
 class Service(Generic[M]):

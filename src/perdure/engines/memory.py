@@ -12,10 +12,12 @@ from one thread at a time, from any number of tasks.
 """
 
 import asyncio
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from operator import attrgetter
+
+from msgspec.structs import replace
 
 from perdure.engines.judging import Accepted, judge, place
 from perdure.ports.engine import Capability
@@ -41,6 +43,39 @@ BATCH_EVENTS = 256
 
 _position = attrgetter("position")
 _happened = attrgetter("happened")
+_turn = attrgetter("due", "place")
+
+
+class OpenIntents:
+    """What was given out and is not settled; a place in the order of giving out is given once."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[bytes, Intent] = {}
+        self._of_kind: dict[str, list[Intent]] = {}  # by due and place
+        self._places = 0
+
+    def give(self, intent: Intent) -> None:
+        """Add an intent at the next place, unless one is open under its id."""
+        if intent.id not in self.by_id:
+            self._places += 1
+            placed = self.by_id[intent.id] = replace(intent, place=self._places)
+            insort(self._of_kind.setdefault(intent.kind, []), placed, key=_turn)
+
+    def settle(self, id_: bytes) -> None:
+        """Remove an intent, if it is open."""
+        intent = self.by_id.pop(id_, None)
+        if intent is not None:
+            others = self._of_kind[intent.kind]
+            del others[bisect_left(others, _turn(intent), key=_turn)]
+
+    def page(
+        self, kind: str, due: int | None, after: tuple[int, int] | None, limit: int
+    ) -> list[Intent]:
+        """Give those of a kind, by due and place, up to ``due`` and behind ``after``."""
+        intents = self._of_kind.get(kind, [])
+        start = 0 if after is None else bisect_right(intents, after, key=_turn)
+        stop = len(intents) if due is None else bisect_right(intents, due, key=attrgetter("due"))
+        return intents[start : min(stop, start + limit)]
 
 
 class Contents:
@@ -51,7 +86,7 @@ class Contents:
         self.of_entity: dict[bytes, list[RecordedEvent]] = {}  # by version
         self.by_id: dict[bytes, RecordedEvent] = {}
         self.records: dict[tuple[str, str], Record] = {}
-        self.intents: dict[bytes, Intent] = {}  # a dict keeps the order of giving out
+        self.intents = OpenIntents()
 
     def head(self) -> int:
         """Give the highest position, 0 when there is no event."""
@@ -106,9 +141,9 @@ class Contents:
             self._put(put)
         for intent in commit.intents:
             if isinstance(intent, Settle):
-                self.intents.pop(intent.id, None)
+                self.intents.settle(intent.id)
             else:
-                self.intents.setdefault(intent.id, intent)
+                self.intents.give(intent)
         return placed.committed
 
     def _store(self, event: NewEvent, receipt: Receipt, now: int) -> None:
@@ -221,10 +256,16 @@ class MemoryLog:
         found = sorted(key for of, key in kept if of == kind and key.startswith(prefix))
         return [kept[kind, key] for key in found if key > after][:limit]
 
-    async def intents(self, kind: str, limit: int = 1000) -> list[Intent]:
-        """Give the oldest open intents of a kind, in the order they were given out."""
-        given = (intent for intent in self._held().intents.values() if intent.kind == kind)
-        return list(islice(given, limit))
+    async def intent(self, id_: bytes) -> Intent | None:
+        """Give the open intent with this id, or ``None``."""
+        return self._held().intents.by_id.get(id_)
+
+    async def intents(
+        self, kind: str, *, due: int | None = None, after: tuple[int, int] | None = None,
+        limit: int = 1000,
+    ) -> list[Intent]:  # fmt: skip
+        """Give a page of the open intents of a kind, in the order of ``(due, place)``."""
+        return self._held().intents.page(kind, due, after, limit)
 
     async def size(self) -> Size:
         """Count what is stored; ``bytes`` are those of payloads, metadata and records."""

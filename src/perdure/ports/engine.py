@@ -92,8 +92,24 @@ class Log(Protocol):
         """Give the records under these keys, or a page of those with the prefix, in order of key."""
         ...
 
-    async def intents(self, kind: str, limit: int = 1000) -> list[Intent]:
-        """Give the oldest open intents of a kind, in the order they were given out."""
+    async def intent(self, id_: bytes) -> Intent | None:
+        """Give the open intent with this id, or ``None``. Raises ``Corrupt`` when it is damaged."""
+        ...
+
+    async def intents(
+        self, kind: str, *, due: int | None = None, after: tuple[int, int] | None = None,
+        limit: int = 1000,
+    ) -> list[Intent]:  # fmt: skip
+        """Give a page of the open intents of a kind, in the order of ``(due, place)``.
+
+        So those with due 0 come first, in the order they were given out. With ``due``, in microseconds
+        since 1970, only those due at or before it; with ``after``, only those behind that
+        ``(due, place)``, whether or not an intent is open there still. A place is given once and
+        never again: whoever pages while others give out and settle sees no intent twice, and misses
+        none that was open all the while.
+
+        Raises ``Corrupt`` when one of them is damaged.
+        """
         ...
 
     async def size(self) -> Size:

@@ -1,26 +1,33 @@
 """An application at work: contexts over one store, from ``async with`` to the end of it."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import os
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, overload
+
+import msgspec
 
 from perdure.core.context import Context
-from perdure.core.definition import define
-from perdure.core.service import ModelRef
+from perdure.core.definition import Definition, define
 from perdure.ports.engine import Capability, Engine
 from perdure.ports.environment import Environment
+from perdure.runtime.commands import Caller
 from perdure.runtime.config import Settings
 from perdure.runtime.live import LiveContext
 from perdure.runtime.pacing import Pacer
 from perdure.runtime.telemetry import Meter
+from perdure.runtime.watchdog import Watchdog
 from perdure.vocabulary.commits import Committed, Guard
 from perdure.vocabulary.criteria import Criteria
-from perdure.vocabulary.errors import ConfigurationError, ContextNotFound
+from perdure.vocabulary.errors import ConfigurationError, ContextNotFound, Rejected
 from perdure.vocabulary.events import NewEvent, RecordedEvent
+from perdure.vocabulary.outcomes import Accepted
 from perdure.vocabulary.reading import Read
+from perdure.vocabulary.references import EntityRef, ModelRef
 
 M = TypeVar("M")
+R = TypeVar("R")
 
 
 class App:
@@ -38,6 +45,7 @@ class App:
         *,
         version: str,
         react: bool = True,
+        config: Any = None,
     ) -> None:
         self._definitions = {context.name: define(context) for context in contexts}
         if len(self._definitions) != len(contexts):
@@ -45,22 +53,28 @@ class App:
         self.engine, self.environment, self.settings = engine, environment, settings
         self.version = version
         self.meter = Meter(environment.clock)
+        self.watchdog = Watchdog(settings.function_seconds_max, end=os._exit)
         self.contexts: dict[str, LiveContext] = {}
-        self._react = react
+        self._react, self._config = react, config
 
     async def __aenter__(self) -> Self:
         """Open every context and start its services."""
         pacer = Pacer(self.environment.clock)
+        self.watchdog.start()
         try:
             for name, definition in self._definitions.items():
-                log = await self.engine.open(name)
+                log = await self.engine.open(name, self._tables(definition))
                 self.contexts[name] = LiveContext(
-                    definition,
+                    self._definitions,
+                    name,
                     log,
                     self.environment,
                     self.settings,
                     pacer,
                     version=self.version,
+                    meter=self.meter,
+                    watchdog=self.watchdog,
+                    config=self._config,
                 )
             if self._react:
                 for live in self.contexts.values():
@@ -83,6 +97,7 @@ class App:
         """Stop the services and close the store; what was appended is kept. Idempotent."""
         for live in self.contexts.values():
             await live.stop()
+        self.watchdog.stop()
         await self.engine.close()
 
     @property
@@ -109,6 +124,74 @@ class App:
         committed, _ = await self.context(context or self._only()).append(events, guards=guards)
         return committed
 
+    @overload
+    async def send(
+        self,
+        to: EntityRef[M],
+        command: Any,
+        /,
+        *,
+        command_id: str | None = None,
+        principal: str | None = None,
+        correlation_id: str | None = None,
+        expected_version: int | None = None,
+    ) -> Accepted[M] | Rejected: ...
+    @overload
+    async def send(
+        self,
+        to: EntityRef[M],
+        command: Any,
+        /,
+        *,
+        query: Callable[[M], R],
+        command_id: str | None = None,
+        principal: str | None = None,
+        correlation_id: str | None = None,
+        expected_version: int | None = None,
+    ) -> Accepted[R] | Rejected: ...
+    @overload
+    async def send(
+        self,
+        command: Any,
+        /,
+        *,
+        context: str | None = None,
+        command_id: str | None = None,
+        principal: str | None = None,
+        correlation_id: str | None = None,
+    ) -> Accepted[None] | Rejected: ...
+
+    async def send(
+        self,
+        *sent: Any,
+        query: Callable[[Any], Any] | None = None,
+        context: str | None = None,
+        command_id: str | None = None,
+        principal: str | None = None,
+        correlation_id: str | None = None,
+        expected_version: int | None = None,
+    ) -> Accepted[Any] | Rejected:
+        """Send a command to an entity, ``send(account[id], Withdraw(10))``, or to a LOW handler.
+
+        Gives ``Accepted`` with the state it made (or what ``query`` makes of that), its version and the
+        position; or ``Rejected`` with the reason. Either is durable, and the first outcome under a
+        ``command_id`` (of this command, of this principal) is given for ever. ``expected_version`` is the
+        version the sender has seen: the command is handled only on that.
+
+        Raises ``WrongVersion``, ``Contended`` when others were faster each time, ``HandlerFailed`` for a
+        function that raised, ``CommandNotFound``, ``RequestKeyReused`` for an id that stands for another
+        command, ``EngineError``: nothing is written then, except that after ``OutcomeUnknown`` it must be
+        sent again under the same id.
+        """
+        to, command = sent if len(sent) == 2 else (None, *sent)
+        caller = Caller(command_id=command_id, principal=principal, correlation_id=correlation_id)
+        live = self.context(to.context if to is not None else context or self._only())
+        outcome = await live.commands.send(command, to, caller, expected_version=expected_version)
+        if query is None or isinstance(outcome, Rejected):
+            return outcome
+        return msgspec.structs.replace(outcome, state=query(outcome.state))
+
+    @overload
     async def model(
         self,
         ref: ModelRef[M],
@@ -116,11 +199,32 @@ class App:
         after: int = 0,
         as_of: int | None = None,
         at: datetime | None = None,
-    ) -> M:
-        """Give a model: now, or not older than the position ``after``, or as it once was.
+    ) -> M: ...
+    @overload
+    async def model(
+        self,
+        ref: ModelRef[M],
+        *,
+        query: Callable[[M], R],
+        after: int = 0,
+        as_of: int | None = None,
+        at: datetime | None = None,
+    ) -> R: ...
+
+    async def model(
+        self,
+        ref: ModelRef[Any],
+        *,
+        query: Callable[[Any], Any] | None = None,
+        after: int = 0,
+        as_of: int | None = None,
+        at: datetime | None = None,
+    ) -> Any:
+        """Give a model, or an entity's state: now, or not older than ``after``, or as it once was.
 
         ``as_of`` is a position, ``at`` a time that events happened. An unseen key has the initial model.
-        Raises ``NotCaughtUp`` when ``after`` is not reached in time, ``Parked`` for a key that stands still.
+        ``query`` is applied to it. Raises ``NotCaughtUp`` when ``after`` is not reached in time, ``Parked``
+        for a key that stands still.
         """
         models = self.context(ref.context).models
         reactor, place = models.find(ref.domain)
@@ -129,8 +233,8 @@ class App:
         else:
             wait = self.settings.wait_seconds_max
             view = await models.read(ref.domain, ref.key, after=after, wait_seconds=wait)
-        model: M = reactor.codecs[place].decode(view.json)
-        return model
+        model = reactor.codecs[place].decode(view.json)
+        return model if query is None else query(model)
 
     async def events(
         self, criteria: Criteria | None = None, *, context: str | None = None, **request: Any
@@ -147,6 +251,15 @@ class App:
         for live in self.contexts.values():
             found.update({f"{live.name}/{task}": why for task, why in live.troubles().items()})
         return found
+
+    def _tables(self, definition: Definition) -> tuple[str, ...]:
+        """Give the tables of a context's own, which the store must be able to keep."""
+        wants = definition.tables or definition.writers
+        if wants and Capability.STATEMENTS not in self.engine.capabilities:
+            raise ConfigurationError(
+                f"context {definition.name!r} keeps tables of its own: this store has none; use sqlite"
+            )
+        return definition.tables
 
     def _only(self) -> str:
         if len(self.contexts) != 1:

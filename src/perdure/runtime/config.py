@@ -22,7 +22,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     ``store`` is a URL; ``cors`` the origin that browsers may call from (``*``: any; empty: none).
     ``ahead_seconds_max`` bounds how far in the future the time in an event id may lie;
-    ``wait_seconds_max`` how long a read waits for the position it asked for.
+    ``wait_seconds_max`` how long a read waits for the position it asked for; ``function_seconds_max`` how
+    long one call of a user's function may take before the process is ended (0: for ever).
     """
 
     store: str = "sqlite:///perdure-data"
@@ -36,8 +37,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     wait_seconds_max: float = 5
     batch_events: int = 20_000
     cached_models: int = 20_000
+    cached_entities: int = 20_000
+    commands_in_flight_max: int = 1_000
     retries_max: int = 3
     lease_seconds: float = 15
+    function_seconds_max: float = 30
 
     body_bytes_max: int = 4 * 1024 * 1024
     batch_events_max: int = 1_000

@@ -1,35 +1,59 @@
-"""The deliver loop: carry out what was given out, from the intents it was frozen in.
+"""The deliver loop: carry out what was given out, from the intents it was frozen in, when it is due.
 
-An event to record in the same context goes into one commit with the settling of its intent. One for
-another context is recorded there under its own id, then settled here: done twice, it is recorded once.
+Intents of one ordering key are carried out one after another, in the order they were given out; others
+beside them. One that fails is tried again with back-off, and those behind it wait; when its policy
+ends it is parked. ``carriers`` says how each kind is carried out.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
 
-from perdure.core.reacting import read_emitted
+import msgspec
+
 from perdure.ports.engine import Log
-from perdure.ports.environment import Clock
+from perdure.ports.environment import Environment
+from perdure.runtime import undelivered
+from perdure.runtime.carriers import Carriers, NotCarried
 from perdure.runtime.logs import logger as make_logger
-from perdure.vocabulary.commits import Commit, Committed, Intent, Settle
+from perdure.runtime.undelivered import Undelivered
+from perdure.vocabulary.commits import Commit, Intent
 from perdure.vocabulary.errors import EngineError
 
-BATCH = 256
+PAGE = 256
+IN_FLIGHT_MAX = 256
 IDLE_SECONDS = 1.0
 BACK_OFF_SECONDS_MAX = 10.0
+_LANED = ("command", "effect")
 
 logger = make_logger("perdure.deliver")
+
+
+class Tried(msgspec.Struct):
+    """A delivery that failed: how often in this process, and when it is tried next (monotonic seconds)."""
+
+    failures: int
+    next_at: float
 
 
 class DeliverLoop:
     """Delivers the intents of one context."""
 
-    def __init__(self, context: str, logs: Mapping[str, Log], clock: Clock) -> None:
-        self._context, self._logs, self._clock = context, logs, clock
-        self._log = logs[context]
+    def __init__(
+        self, context: str, log: Log, carriers: Carriers, environment: Environment
+    ) -> None:
+        self._context, self._log, self._carriers = context, log, carriers
+        self._clock, self._chance = environment.clock, environment.chance
         self._given = asyncio.Event()
+        self._running: dict[bytes, asyncio.Task[None]] = {}
+        self._lanes: set[tuple[str, str]] = set()
+        self._tried: dict[bytes, Tried] = {}
+        self._parked: dict[bytes, Undelivered] = {}
         self.delivered = 0
         self.trouble = ""
+
+    @property
+    def parked(self) -> int:
+        """How many deliveries stand still."""
+        return len(self._parked)
 
     def wake(self) -> None:
         """Say that something was given out on this node; what others give out is found by looking."""
@@ -38,24 +62,44 @@ class DeliverLoop:
     async def run(self) -> None:
         """Deliver until cancelled. Failures of the store are waited out; nothing is skipped."""
         wait = 0.1
-        while True:
-            try:
-                self._given.clear()
-                while intents := await self._log.intents("emit", BATCH):
-                    await self._emit(intents)
-                self.trouble, wait = "", 0.1
-                await self._rest()
-            except EngineError as failure:
-                self.trouble = str(failure)
-                logger.warning("delivery waits", context=self._context, cause=str(failure))
-                await self._clock.sleep(wait)
-                wait = min(wait * 2, BACK_OFF_SECONDS_MAX)
+        try:
+            while True:
+                try:
+                    await self._load()
+                    self._given.clear()
+                    await self._round()
+                    self.trouble, wait = "", 0.1
+                    await self._rest()
+                except EngineError as failure:
+                    self.trouble = str(failure)
+                    logger.warning("delivery waits", context=self._context, cause=str(failure))
+                    await self._clock.sleep(wait)
+                    wait = min(wait * 2, BACK_OFF_SECONDS_MAX)
+        finally:
+            await self._stop()
+
+    async def _stop(self) -> None:
+        running = list(self._running.values())
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    async def _load(self) -> None:
+        """See what stands still, and let go what is carried out by other code now."""
+        self._parked = await undelivered.load(self._log)
+        for id_, record in list(self._parked.items()):
+            if record.code != self._carriers.code(record.kind, record.target):
+                logger.info("parked delivery is tried again", intent=record.id, cause="new code")
+                await self._log.commit([Commit(records=(undelivered.remove(id_),))])
+                del self._parked[id_]
 
     async def _rest(self) -> None:
-        """Wait until something is given out, or for a while."""
+        """Wait until something is given out, a delivery ends, or one is due to be tried again."""
+        now = self._clock.monotonic()
+        wait = max(0.0, min([IDLE_SECONDS, *(t.next_at - now for t in self._tried.values())]))
         waiting = [
             asyncio.ensure_future(self._given.wait()),
-            asyncio.ensure_future(self._clock.sleep(IDLE_SECONDS)),
+            asyncio.ensure_future(self._clock.sleep(wait)),
         ]
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -63,37 +107,126 @@ class DeliverLoop:
             for task in waiting:
                 task.cancel()
 
-    async def _emit(self, intents: Sequence[Intent]) -> None:
-        """Record emitted events, in order, and settle their intents."""
-        here = [i for i in intents if i.target == self._context]
-        away = [i for i in intents if i.target != self._context]
-        await self._write(self._log, here, settle=True)
-        for target in dict.fromkeys(i.target for i in away):
-            await self._write(self._logs[target], [i for i in away if i.target == target])
-        if away:
-            await self._log.commit([_settled(i) for i in away])
-        self.delivered += len(intents)
-        await asyncio.sleep(0)
+    # -- what is due ----------------------------------------------------------------------------
 
-    async def _write(self, log: Log, intents: Sequence[Intent], *, settle: bool = False) -> None:
-        if not intents:
+    async def _round(self) -> None:
+        """Record the events that are due; start the other deliveries that nothing stands before."""
+        more = True
+        while more:
+            more = await self._record_events()
+            await asyncio.sleep(0)
+        blocked = set(self._lanes)
+        for kind in _LANED:
+            after: tuple[int, int] | None = None
+            while len(self._running) < IN_FLIGHT_MAX:
+                page = await self._page(kind, after)
+                for intent in page:
+                    self._consider(intent, blocked)
+                if len(page) < PAGE:
+                    break
+                after = page[-1].due, page[-1].place
+
+    async def _page(self, kind: str, after: tuple[int, int] | None) -> list[Intent]:
+        return await self._log.intents(kind, due=self._clock.now(), after=after, limit=PAGE)
+
+    async def _record_events(self) -> bool:
+        """Record a batch of emitted events, in order; tell whether there may be more."""
+        after: tuple[int, int] | None = None
+        blocked: set[str] = set()
+        while page := await self._page("emit", after):
+            blocked |= {intent.ordering for intent in page if self._stands(intent)}
+            batch = [intent for intent in page if intent.ordering not in blocked]
+            if batch:
+                failures = await self._carriers.record(batch)
+                for intent in batch:
+                    if intent.id in failures:
+                        await self._fail(intent, failures[intent.id])
+                    else:
+                        self._tried.pop(intent.id, None)
+                self.delivered += len(batch) - len(failures)
+                return True
+            after = page[-1].due, page[-1].place
+        return False
+
+    def _stands(self, intent: Intent) -> bool:
+        """Tell whether an intent is not to be tried now."""
+        tried = self._tried.get(intent.id)
+        waits = tried is not None and tried.next_at > self._clock.monotonic()
+        return waits or intent.id in self._parked
+
+    def _consider(self, intent: Intent, blocked: set[tuple[str, str]]) -> None:
+        """Start a delivery, unless it runs, stands still, or comes after one of its order that does."""
+        if intent.id in self._running:
             return
-        verdicts = await log.commit(
-            [
-                Commit(events=(read_emitted(i),), intents=(Settle(i.id),) if settle else ())
-                for i in intents
-            ]
+        lane = self._carriers.lane(intent)
+        if lane in blocked or not self._carriers.has_room(intent, self._running_of(intent)):
+            blocked.add(lane)
+            return
+        blocked.add(lane)
+        if self._stands(intent) or len(self._running) >= IN_FLIGHT_MAX:
+            return
+        self._lanes.add(lane)
+        name = f"{intent.kind}/{intent.target}"
+        task = asyncio.create_task(self._deliver(intent), name=name)
+        self._running[intent.id] = task
+        task.add_done_callback(lambda _: self._ended(intent, lane))
+
+    def _running_of(self, intent: Intent) -> int:
+        name = f"{intent.kind}/{intent.target}"
+        return sum(task.get_name() == name for task in self._running.values())
+
+    def _ended(self, intent: Intent, lane: tuple[str, str]) -> None:
+        self._running.pop(intent.id, None)
+        self._lanes.discard(lane)
+        self._given.set()
+
+    # -- one delivery ---------------------------------------------------------------------------
+
+    async def _deliver(self, intent: Intent) -> None:
+        tried = self._tried.get(intent.id)
+        attempt = 1 + (tried.failures if tried else 0)
+        try:
+            await self._carriers.carry(intent, attempt)
+        except NotCarried as failure:
+            await self._settle_failure(intent, failure)
+        except EngineError as failure:
+            self.trouble = str(failure)
+            self._tried[intent.id] = Tried(attempt - 1, self._clock.monotonic() + IDLE_SECONDS)
+        else:
+            self._tried.pop(intent.id, None)
+            self.delivered += 1
+
+    async def _settle_failure(self, intent: Intent, failure: NotCarried) -> None:
+        try:
+            await self._fail(intent, failure)
+        except EngineError as trouble:
+            self.trouble = str(trouble)
+
+    async def _fail(self, intent: Intent, failure: NotCarried) -> None:
+        """Wait before the next attempt, or park when the policy ends."""
+        tried = self._tried.setdefault(intent.id, Tried(0, 0.0))
+        tried.failures += 1
+        cause = failure.cause
+        if not failure.is_final and tried.failures < failure.retry.attempts:
+            wait = failure.retry.wait_seconds(tried.failures, self._chance.bits(16))
+            tried.next_at = self._clock.monotonic() + wait
+            logger.warning(
+                "delivery failed", kind=intent.kind, target=intent.target,
+                attempt=tried.failures, cause=f"{type(cause).__name__}: {cause}",
+            )  # fmt: skip
+            return
+        record = undelivered.parked(
+            intent,
+            cause,
+            attempts=tried.failures,
+            outcome="failed" if failure.is_known else "unknown",
+            code=self._carriers.code(intent.kind, intent.target),
+            at=self._clock.now(),
         )
-        for intent, verdict in zip(intents, verdicts, strict=True):
-            if isinstance(verdict, Committed) and not verdict.repeated:
-                continue
-            if not isinstance(verdict, Committed):
-                # Ids are made from reactor, key, cause and index: only a changed function can
-                # say another thing under the same id. What was recorded first stands.
-                logger.error("emitted event contradicts a recorded one", intent=intent.id.hex())
-            if settle:
-                await log.commit([_settled(intent)])
-
-
-def _settled(intent: Intent) -> Commit:
-    return Commit(intents=(Settle(intent.id),))
+        logger.error(
+            "delivery parked", kind=intent.kind, target=intent.target,
+            attempts=tried.failures, cause=record.cause,
+        )  # fmt: skip
+        await self._log.commit([Commit(records=(undelivered.put(record),))])
+        self._parked[intent.id] = record
+        del self._tried[intent.id]

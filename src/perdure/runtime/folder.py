@@ -4,10 +4,11 @@ It decides nothing about when: the react loop drives it, and commits what it giv
 """
 
 from collections.abc import Mapping
+from functools import partial
 
 import msgspec
 
-from perdure.core.definition import Definition, Reactor
+from perdure.core.definition import Definition
 from perdure.core.folding import (
     Folded,
     FoldFailed,
@@ -18,13 +19,17 @@ from perdure.core.folding import (
     in_order,
     is_late,
 )
-from perdure.core.reacting import RecordNames, emissions, history
+from perdure.core.outputs import Momentary, TimerChange
+from perdure.core.reacting import RecordNames, give_out, history
 from perdure.core.reactions import Delivery
+from perdure.core.reactor import Reactor
 from perdure.ports.engine import Log
+from perdure.runtime.hanging import Waiting, hung_folding, hung_reading
 from perdure.runtime.history import KeyHistory
 from perdure.runtime.pacing import Pacer
 from perdure.runtime.parking import Parking
 from perdure.runtime.shelf import Shelf
+from perdure.runtime.watchdog import Describe, Watchdog
 from perdure.vocabulary.commits import Intent, Put
 from perdure.vocabulary.errors import InvalidData
 from perdure.vocabulary.events import RecordedEvent
@@ -35,6 +40,8 @@ class Writes(msgspec.Struct):
 
     puts: list[Put] = msgspec.field(default_factory=list)
     intents: list[Intent] = msgspec.field(default_factory=list)
+    timers: list[TimerChange] = msgspec.field(default_factory=list)
+    momentary: list[Momentary] = msgspec.field(default_factory=list)
 
 
 class Folder:
@@ -49,7 +56,9 @@ class Folder:
         shelf: Shelf,
         parking: Parking,
         pacer: Pacer,
+        watchdog: Watchdog,
     ) -> None:
+        self._log, self._watchdog = log, watchdog
         self._definitions, self._context = definitions, context
         self._reactor, self._shelf, self._parking = reactor, shelf, parking
         self._pacer = pacer
@@ -57,16 +66,27 @@ class Folder:
         self._history = KeyHistory(log, reactor, self._names)
         self.refolds = 0
 
-    async def fold(self, by_key: Mapping[str, list[Delivery]], upto: int, writes: Writes) -> None:
+    async def fold(
+        self,
+        by_key: Mapping[str, list[Delivery]],
+        upto: int,
+        writes: Writes,
+        retried: Waiting | None = None,
+    ) -> None:
         """Fold each key's deliveries, adding to ``writes``; park the keys that fail.
 
-        ``upto`` is the position up to which this reactor's events were processed before.
+        ``upto`` is the position up to which this reactor's events were processed before; ``retried`` what
+        is tried again by it, and must wait when a function does not return.
         """
         await self._shelf.load(by_key)
         for count, (key, deliveries) in enumerate(by_key.items()):
+            waiting = retried or Waiting(key, deliveries[0].event.position)
+            describe = partial(hung_folding, self._context, self._reactor, deliveries, waiting)
             try:
-                if not self._fold_in_order(key, deliveries, writes):
-                    await self._fold_with_history(key, deliveries, upto, writes)
+                with self._watchdog.watching(self._log, describe):
+                    is_folded = self._fold_in_order(key, deliveries, writes)
+                if not is_folded:
+                    await self._fold_with_history(key, deliveries, upto, writes, waiting, describe)
             except FoldFailed as failure:
                 writes.puts.append(self._parking.park_key(key, deliveries, failure))
             if count % 8 == 0 and self._pacer.is_due:
@@ -84,18 +104,26 @@ class Folder:
         return True
 
     async def _fold_with_history(
-        self, key: str, deliveries: list[Delivery], upto: int, writes: Writes
+        self,
+        key: str,
+        deliveries: list[Delivery],
+        upto: int,
+        writes: Writes,
+        waiting: Waiting,
+        describe: Describe,
     ) -> None:
         """Fold with the kept states at hand: on from the state, or again from an earlier one."""
         kept = await self._shelf.kept(key)
         state = self._shelf.get(key).state
         late = None
+        everything = deliveries
         if is_late(self._reactor, state, deliveries):
             late = deliveries[0].event.happened
-            folded = await self._refold(key, deliveries, kept, upto)
-        else:
-            folded = fold(self._reactor, key, state, deliveries)
-        self._write(key, deliveries, folded, late, writes)
+            state = base_for(self._shelf.initial, list(kept.values()), late)
+            everything = await self._since(state, key, deliveries, upto, waiting)
+        with self._watchdog.watching(self._log, describe):
+            folded = fold(self._reactor, key, state, everything)
+            self._write(key, deliveries, folded, late, writes)
 
     def _write(
         self,
@@ -108,24 +136,26 @@ class Folder:
         """Add what a fold came to; as a failed fold where it cannot be written."""
         try:
             given = (
-                emissions(self._definitions, self._context, self._reactor, key, folded.given)
+                give_out(self._definitions, self._context, self._reactor, key, folded.given)
                 if folded.given
-                else ()
+                else None
             )
             puts = self._shelf.put(key, folded.state, folded.kept, late)
         except InvalidData as failure:
             raise FoldFailed(deliveries[-1].event) from failure
         writes.puts += puts
-        writes.intents += given
+        if given is not None:
+            writes.intents += given.intents
+            writes.timers += given.timers
+            writes.momentary += given.momentary
         if self._reactor.keying == "field":
             writes.puts += [self._entry(key, delivery.event) for delivery in deliveries]
 
-    async def _refold(
-        self, key: str, deliveries: list[Delivery], kept: Mapping[int, State], upto: int
-    ) -> Folded:
-        """Fold a key again from the nearest kept state before its earliest late event."""
+    async def _since(
+        self, base: State, key: str, deliveries: list[Delivery], upto: int, waiting: Waiting
+    ) -> list[Delivery]:
+        """Give all events of a key behind a kept state, in order: the late ones have their place there."""
         self.refolds += 1
-        base = base_for(self._shelf.initial, list(kept.values()), deliveries[0].event.happened)
         everything = list(deliveries)
         async for events in self._history.read(
             key,
@@ -135,8 +165,11 @@ class Folder:
             waiting=self._parking.sources,
             without={delivery.event.id for delivery in deliveries},
         ):
-            everything += history(self._reactor, events)
-        return fold(self._reactor, key, base, in_order(self._reactor, everything))
+            turn = iter(events)
+            describe = partial(hung_reading, self._context, self._reactor, events, turn, waiting)
+            with self._watchdog.watching(self._log, describe):
+                everything += history(self._reactor, turn)
+        return in_order(self._reactor, everything)
 
     def _entry(self, key: str, event: RecordedEvent) -> Put:
         name = self._names.ledger(self._shelf.generation, key, event)

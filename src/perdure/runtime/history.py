@@ -7,9 +7,9 @@ which key an event had.
 
 from collections.abc import AsyncIterator, Collection, Mapping
 
-from perdure.core.definition import Reactor
 from perdure.core.folding import Place
 from perdure.core.reacting import ParkedKey, RecordNames
+from perdure.core.reactor import Reactor
 from perdure.ports.engine import Log
 from perdure.vocabulary.criteria import Criteria
 from perdure.vocabulary.events import RecordedEvent

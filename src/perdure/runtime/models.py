@@ -4,21 +4,26 @@ A reader that presents a position waits until the reactor has taken all that mat
 whichever node it runs. A model that stands still says so.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
-from perdure.core.definition import Definition, Reactor
-from perdure.core.folding import FoldFailed, State, fold, in_order, read_head
+from perdure.core.definition import Definition
+from perdure.core.folding import FoldFailed, State, fold, in_order, is_late, read_head, read_state
 from perdure.core.reacting import Checkpoint, ParkedKey, RecordNames, history
+from perdure.core.reactions import Delivery
+from perdure.core.reactor import Reactor
 from perdure.ports.engine import Log
 from perdure.ports.environment import Clock
+from perdure.runtime.entities import Entities
 from perdure.runtime.history import KeyHistory
 from perdure.runtime.react import ReactLoop
+from perdure.vocabulary.commits import Guard, NothingAfter
 from perdure.vocabulary.errors import InvalidInput, ModelNotFound, NotCaughtUp, Parked
 from perdure.vocabulary.events import RecordedEvent
-from perdure.vocabulary.ids import entity_id, id_text, ticks_at
+from perdure.vocabulary.ids import entity_id, id_text, parse_id, ticks_at
 from perdure.vocabulary.reading import Read
 
 #: A time is told in microseconds; an event is in it when it is told to have happened then.
@@ -48,9 +53,15 @@ class Models:
     """Reads the models of one context."""
 
     def __init__(
-        self, log: Log, definition: Definition, loops: Mapping[str, ReactLoop], clock: Clock
+        self,
+        log: Log,
+        definition: Definition,
+        loops: Mapping[str, ReactLoop],
+        entities: Entities,
+        clock: Clock,
     ) -> None:
         self._log, self._definition, self._loops, self._clock = log, definition, loops, clock
+        self._entities = entities
 
     def find(self, domain: str) -> tuple[Reactor, int]:
         """Give the reactor that keeps a domain's models. Raises ``ModelNotFound``."""
@@ -71,6 +82,8 @@ class Models:
         """
         reactor, place = self.find(domain)
         key = self.check_key(reactor, domain, key)
+        if domain in self._definition.kinds:
+            return await self._entity(domain, key, after)
         if after:
             await self.wait(reactor, after, wait_seconds)
         await self._check_parked(reactor, key)
@@ -82,6 +95,15 @@ class Models:
             return ModelView(key, json, 0, generation)
         head, *lines = record.value.split(b"\n")
         return ModelView(key, lines[place], read_head(head)[2], generation)
+
+    async def _entity(self, domain: str, key: str, after: int = 0) -> ModelView:
+        """Give the state of an entity: always with everything that is recorded."""
+        kind = self._definition.kinds[domain]
+        state = await self._entities.fresh(kind, parse_id(key))
+        if after > (head := await self._log.head()):
+            raise NotCaughtUp(domain, after, head)
+        json = kind.reactor.codecs[0].encode(state.state)
+        return ModelView(key, json, state.position, kind.declared.version)
 
     async def as_of(
         self, domain: str, key: str = "", *, position: int | None, at: datetime | None
@@ -103,6 +125,42 @@ class Models:
         json = reactor.codecs[place].encode(state.models[place])
         return ModelView(key, json, state.position, generation)
 
+    async def at_head(self, domain: str, key: str) -> tuple[Any, Guard, int]:
+        """Give a model with everything in it that is recorded now, and the guard that this is so.
+
+        Besides, when the last event in it happened, in ticks. The kept model is folded on; from the
+        beginning when an event came late. Raises ``InvalidInput`` for a re-keyed domain, ``Parked``.
+        """
+        reactor, place = self.find(domain)
+        key = self.check_key(reactor, domain, key)
+        if reactor.keying == "field":
+            raise InvalidInput(f"{domain} is keyed by a field, which no guard can hold", "lookup")
+        await self._check_parked(reactor, key)
+        entities = (entity_id(key),) if reactor.keying == "entity" else ()
+        criteria = msgspec.structs.replace(reactor.criteria, entities=entities)
+        state, after = await self._kept(reactor, key)
+        head = max(await self._log.head(), after)
+        async for events in self._log.read(Read(criteria=criteria, after=after, upto=head)):
+            deliveries = in_order(reactor, history(reactor, events))
+            if is_late(reactor, state, deliveries):
+                state = State(reactor.initial)
+                async for _, reached in self._steps(reactor, key, head, None):
+                    state = reached
+                break
+            state = self._fold(reactor, key, state, deliveries)
+        return state.models[place], NothingAfter(criteria, head), state.ticks
+
+    async def _kept(self, reactor: Reactor, key: str) -> tuple[State, int]:
+        """Give the kept model of a key, and the position up to which all events are in it."""
+        names = RecordNames(reactor.name)
+        while True:
+            before = await self._checkpoint(reactor)
+            record = await self._log.record("model", names.model(before.generation, key))
+            if before == await self._checkpoint(reactor):  # nothing was folded in between
+                break
+        state = State(reactor.initial) if record is None else read_state(reactor, record.value)
+        return state, before.position
+
     async def story(
         self, domain: str, key: str = "", *, position: int | None = None, at: datetime | None = None
     ) -> AsyncIterator[Step]:
@@ -115,6 +173,10 @@ class Models:
     async def page(self, domain: str, *, behind: str = "", limit: int = 100) -> list[ModelView]:
         """Give the models of a domain in order of key, behind a key. Parked ones are among them."""
         reactor, place = self.find(domain)
+        if domain in self._definition.kinds:
+            behind_id = entity_id(behind) if behind else b""
+            entities = await self._log.entities(reactor.criteria, behind_id, limit)
+            return [await self._entity(domain, id_text(entity)) for entity in entities]
         names = RecordNames(reactor.name)
         generation = (await self._checkpoint(reactor)).generation
         prefix = names.model(generation, "")
@@ -188,9 +250,14 @@ class Models:
             until_ticks=None if at is None else ticks_at(at) + TICKS_BELOW_A_MICROSECOND,
         ):
             for delivery in in_order(reactor, history(reactor, events)):
-                try:
-                    state = fold(reactor, key, state, [delivery]).state
-                except FoldFailed as failure:
-                    cause = f"{type(failure.__cause__).__name__}: {failure.__cause__}"
-                    raise Parked(reactor.name, key, failure.event.position, cause) from failure
+                state = self._fold(reactor, key, state, [delivery])
                 yield delivery.event, state
+
+    def _fold(
+        self, reactor: Reactor, key: str, state: State, deliveries: Sequence[Delivery]
+    ) -> State:
+        try:
+            return fold(reactor, key, state, deliveries).state
+        except FoldFailed as failure:
+            cause = f"{type(failure.__cause__).__name__}: {failure.__cause__}"
+            raise Parked(reactor.name, key, failure.event.position, cause) from failure

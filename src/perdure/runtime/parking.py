@@ -3,7 +3,8 @@
 A key whose reaction raises is parked in the same commit that moves the checkpoint past it: its later
 events wait in the log, in order, and other keys go on. It is tried again with back-off, then once more
 whenever the process starts (the function may have been mended). An event that cannot even be read parks
-its *entity* as a source: nobody knows which key it had.
+its *entity* as a source: nobody knows which key it had. What did not return is parked at the next start, by
+the watchdog's mark, and tried again only when its code has changed.
 """
 
 import traceback
@@ -18,6 +19,7 @@ from perdure.core.system import KeyParked, KeyReleased
 from perdure.ports.engine import Log
 from perdure.ports.environment import Clock
 from perdure.runtime.logs import logger as make_logger
+from perdure.runtime.watchdog import Hung
 from perdure.vocabulary.commits import Put
 from perdure.vocabulary.events import RecordedEvent
 from perdure.vocabulary.ids import id_text
@@ -60,13 +62,38 @@ class Parking:
     def park_key(self, key: str, deliveries: Sequence[Delivery], failure: FoldFailed) -> Put:
         """Park a key behind these deliveries, none of which was folded; give the record to write."""
         since = min(delivery.event.position for delivery in deliveries)
-        return self._park(key, since, failure.event, failure.__cause__ or failure, source=False)
+        return self._park_failed(
+            key, since, failure.event, failure.__cause__ or failure, source=False
+        )
 
     def park_source(self, unreadable: Unreadable) -> Put:
         """Park the entity of an event that could not be read; give the record to write."""
         event = unreadable.event
-        return self._park(
+        return self._park_failed(
             id_text(event.entity), event.position, event, unreadable.failure, source=True
+        )
+
+    def park_hung(self, hung: Hung, since: int) -> Put:
+        """Park what did not return, for longer than this process; give the record to write.
+
+        ``since`` is the first position that is not processed, unless the key was parked before.
+        """
+        before = (self.sources if hung.source else self.keys).get(hung.key)
+        return self._park(
+            ParkedKey(
+                key=hung.key,
+                since=before.since if before else since,
+                position=hung.position,
+                event_id=hung.event_id,
+                cause=f"{hung.label} did not return within {hung.seconds:g} s",
+                traceback=hung.stack,
+                attempts=self._retries_max + 1,
+                source=hung.source,
+                code=hung.code,
+                type=hung.type,
+                seconds=hung.seconds,
+            ),
+            hung.type,
         )
 
     def move(self, parked: ParkedKey, since: int) -> Put:
@@ -97,11 +124,11 @@ class Parking:
         news, self._news = self._news, []
         return news
 
-    def _park(
+    def _park_failed(
         self, key: str, since: int, event: RecordedEvent, cause: BaseException, *, source: bool
     ) -> Put:
-        home = self.sources if source else self.keys
-        before = home.get(key)
+        before = (self.sources if source else self.keys).get(key)
+        attempts = before.attempts if before and not before.code else 0
         parked = ParkedKey(
             key=key,
             since=since,
@@ -109,21 +136,26 @@ class Parking:
             event_id=id_text(event.id),
             cause=f"{type(cause).__name__}: {cause}"[:1000],
             traceback="".join(traceback.format_exception(cause))[-_TRACEBACK_CHARS_MAX:],
-            attempts=before.attempts + 1 if before else 1,
+            attempts=attempts + 1,
             source=source,
         )
+        return self._park(parked, event.type)
+
+    def _park(self, parked: ParkedKey, event_type: str) -> Put:
+        key, source = parked.key, parked.source
         if parked.attempts <= self._retries_max:
             wait = FIRST_RETRY_SECONDS * 5.0 ** (parked.attempts - 1)
             self._due[source, key] = self._clock.monotonic() + wait
         else:
             self._due.pop((source, key), None)
-        if before is None and not event.type.startswith(SYSTEM_PREFIX):
-            self._news.append(KeyParked(self._reactor, key, event.position, parked.cause))
+        is_news = key not in (self.sources if source else self.keys)
+        if is_news and not event_type.startswith(SYSTEM_PREFIX):
+            self._news.append(KeyParked(self._reactor, key, parked.position, parked.cause))
         logger.error(
             "key parked",
             reactor=self._reactor,
             key=key,
-            position=event.position,
+            position=parked.position,
             attempts=parked.attempts,
             cause=parked.cause,
         )

@@ -7,21 +7,36 @@ event its effect exactly once. A key that fails is parked in that same commit, a
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 
 import msgspec
 
-from perdure.core.definition import Definition, Reactor
+from perdure.core.definition import Definition
+from perdure.core.outputs import Momentary
 from perdure.core.reacting import Checkpoint, ParkedKey, RecordNames, Routed, route
+from perdure.core.reactor import Reactor
 from perdure.core.system import CaughtUp
 from perdure.ports.engine import Log
 from perdure.ports.environment import Clock
 from perdure.runtime.config import Settings
 from perdure.runtime.folder import Folder, Writes
+from perdure.runtime.hanging import Waiting, code_of, hung_reading, loop_name
 from perdure.runtime.logs import logger as make_logger
 from perdure.runtime.pacing import Pacer
 from perdure.runtime.parking import Parking
 from perdure.runtime.shelf import Shelf
-from perdure.vocabulary.commits import Commit, Committed, Put, Record, RecordAt
+from perdure.runtime.timers import Timers
+from perdure.runtime.watchdog import Watchdog, forget, marks
+from perdure.vocabulary.commits import (
+    Commit,
+    Committed,
+    Guard,
+    Intent,
+    Put,
+    Record,
+    RecordAt,
+    Settle,
+)
 from perdure.vocabulary.criteria import Criteria
 from perdure.vocabulary.errors import EngineError, InvalidData, RecordMoved
 from perdure.vocabulary.events import RecordedEvent
@@ -49,15 +64,20 @@ class ReactLoop:
         pacer: Pacer,
         settings: Settings,
         announce: Announce,
-        gave_out: Callable[[], None],
+        gave_out: Callable[[Sequence[Momentary]], None],
+        watchdog: Watchdog,
     ) -> None:
         self._log, self._clock, self._pacer, self._settings = log, clock, pacer, settings
         self._announce, self._gave_out = announce, gave_out
+        self._context, self._watchdog = context, watchdog
         self.reactor = reactor
         self.names = RecordNames(reactor.name)
         self._shelf = Shelf(log, reactor, self.names, settings.cached_models)
         self.parking = Parking(log, reactor.name, self.names, clock, settings.retries_max)
-        self._folder = Folder(log, definitions, context, reactor, self._shelf, self.parking, pacer)
+        self._folder = Folder(
+            log, definitions, context, reactor, self._shelf, self.parking, pacer, watchdog
+        )
+        self._timers = Timers(log)
         self.checkpoint = Checkpoint()
         self._revision = 0
         self.reached = 0
@@ -125,10 +145,23 @@ class ReactLoop:
     async def _catch_up(self) -> None:
         """Work through what is there, then say so."""
         before = self.folded
+        await self._park_hung()
         await self._retry(everything=True)
         await self._work()
         self.trouble = ""
         await self._announce(CaughtUp(self.reactor.name, self.reached, self.folded - before))
+
+    async def _park_hung(self) -> None:
+        """Park what did not return when a process was ended, unless it was processed since."""
+        for hung in await marks(self._log, loop_name(self.reactor)):
+            writes, after = Writes(puts=[forget(hung)]), self.checkpoint
+            home = self.parking.sources if hung.source else self.parking.keys
+            if hung.since > after.position or hung.key in home:
+                writes.puts.append(self.parking.park_hung(hung, after.position + 1))
+                degraded = after.degraded or hung.source
+                after = msgspec.structs.replace(after, degraded=degraded)
+            await self._commit(writes, after)
+            await self._tell()
 
     async def _follow(self) -> None:
         """Take what comes, when it comes.
@@ -185,33 +218,52 @@ class ReactLoop:
         routed = Routed({}, [])
         for start in range(0, len(events), ROUTED_AT_A_TIME):
             part = events[start : start + ROUTED_AT_A_TIME]
-            route(
-                self.reactor,
-                part,
-                self.parking.sources,
-                routed,
-                live_from=self.checkpoint.live_from,
-            )
+            self._read(part, self.parking.sources, routed)
             if self._pacer.is_due:
                 await self._pacer.breathe()
         return routed
 
+    def _read(
+        self,
+        events: Sequence[RecordedEvent],
+        waiting: Mapping[str, ParkedKey],
+        routed: Routed,
+        retried: Waiting | None = None,
+    ) -> None:
+        """Route events, watched: reading a payload or finding a key runs the user's code."""
+        turn = iter(events)
+        describe = partial(hung_reading, self._context, self.reactor, events, turn, retried)
+        with self._watchdog.watching(self._log, describe):
+            route(self.reactor, turn, waiting, routed, live_from=self.checkpoint.live_from)
+
     async def _retry(self, *, everything: bool = False) -> None:
-        """Try parked keys again: those that are due, or all."""
+        """Try parked keys again: those that are due, or all but what would hang once more."""
         for parked in self.parking.due(everything=everything):
+            if self._hangs_still(parked):
+                continue
             await self._retry_one(parked)
             await self._tell()
+
+    def _hangs_still(self, parked: ParkedKey) -> bool:
+        """Tell whether a call that did not return is still the same code, with no more time."""
+        return (
+            bool(parked.code)
+            and parked.code == code_of(self.reactor, parked.type)
+            and self._watchdog.seconds <= parked.seconds
+        )
 
     async def _retry_one(self, parked: ParkedKey) -> None:
         """Fold a parked key's waiting events in order, batch by batch, until it fails or is free."""
         upto = self.checkpoint.position
-        waiting = {k: p for k, p in self.parking.sources.items() if p is not parked}
+        retried = Waiting(parked.key, parked.since, parked.source)
+        waiting = dict(self.parking.sources)
+        if parked.source:
+            waiting.pop(parked.key, None)
         request = Read(criteria=self._criteria_of(parked), after=parked.since - 1, upto=upto)
         async for events in self._log.read(request):
             writes = Writes()
             routed = Routed({}, [])
-            live_from = self.checkpoint.live_from
-            route(self.reactor, events, waiting, routed, live_from=live_from)
+            self._read(events, waiting, routed, retried)
             by_key = routed.by_key
             if parked.source:
                 if any(key in self.parking.keys for key in by_key):
@@ -222,16 +274,14 @@ class ReactLoop:
                 again = []
             if not again:
                 async with self._pacer:
-                    await self._folder.fold(by_key, upto, writes)
+                    await self._folder.fold(by_key, upto, writes, retried)
                 again = [put for put in writes.puts if put.kind == "parked"]
             if again:
                 await self._commit(Writes(puts=again))
                 return
             writes.puts.append(self.parking.move(parked, events[-1].position + 1))
             await self._commit(writes)
-        degraded = self.checkpoint.degraded and any(
-            p is not parked for p in self.parking.sources.values()
-        )
+        degraded = self.checkpoint.degraded and bool(waiting)
         after = msgspec.structs.replace(self.checkpoint, degraded=degraded)
         await self._commit(Writes(puts=[self.parking.release(parked)]), after)
 
@@ -250,11 +300,13 @@ class ReactLoop:
         """Write, on condition that the checkpoint is where this loop left it."""
         after = checkpoint or self.checkpoint
         key = self.names.slot_key
+        guards: list[Guard] = [RecordAt("checkpoint", key, self._revision)]
+        intents: list[Intent | Settle] = [*writes.intents]
+        if writes.timers:
+            await self._timers.set(writes.timers, guards, writes.puts, intents)
         record = Put("checkpoint", key, msgspec.json.encode(after))
         commit = Commit(
-            guards=(RecordAt("checkpoint", key, self._revision),),
-            records=(*writes.puts, record),
-            intents=tuple(writes.intents),
+            guards=tuple(guards), records=(*writes.puts, record), intents=tuple(intents)
         )
         (verdict,) = await self._log.commit([commit])
         if not isinstance(verdict, Committed):
@@ -262,5 +314,5 @@ class ReactLoop:
         self._revision += 1
         self.checkpoint = after
         self._shelf.trim()
-        if writes.intents:
-            self._gave_out()
+        if intents or writes.momentary:
+            self._gave_out(writes.momentary)

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from perdure.core.definition import Reactor
 from perdure.core.folding import KEPT_MAX, Place, State, keep, read_state, write_state
 from perdure.core.reacting import RecordNames
+from perdure.core.reactor import Reactor
 from perdure.ports.engine import Log
 from perdure.vocabulary.commits import Put
 

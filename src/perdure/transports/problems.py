@@ -57,6 +57,9 @@ KINDS: Final[Mapping[type[errors.PerdureError], Kind]] = MappingProxyType(
         ),
         errors.RecordMoved: Kind(409, "conflict", "Someone else wrote first"),
         errors.HappenedEarlier: Kind(409, "conflict", "Someone else wrote first", ("entity",)),
+        errors.Contended: Kind(
+            409, "contended", "Others were faster each time", headers=RETRY_AFTER
+        ),
         errors.ConcurrencyError: Kind(409, "conflict", "Someone else wrote first"),
         errors.EventIdTaken: Kind(
             409, "event-id-taken", "Stored already with other content", ("ids", "indices")
@@ -65,13 +68,22 @@ KINDS: Final[Mapping[type[errors.PerdureError], Kind]] = MappingProxyType(
             422,
             "idempotency-key-reused",
             "The key was used for another request",
-            detail="Other events were recorded under this Idempotency-Key; use a new one.",
+            detail="Something else was done under this Idempotency-Key; use a new one.",
         ),
         errors.ContextNotFound: Kind(404, "not-found", "Not found", detail=_NOTHING),
         errors.EventNotFound: Kind(404, "event-not-found", "No such event"),
         errors.ModelNotFound: Kind(404, "model-not-found", "No such model"),
+        errors.CommandNotFound: Kind(404, "command-not-found", "No such command"),
+        errors.IntentNotFound: Kind(404, "intent-not-found", "No such intent"),
         errors.NotFound: Kind(404, "not-found", "Not found"),
         errors.Rejected: Kind(422, "rejected", "Rejected", ("reason",)),
+        errors.HandlerFailed: Kind(
+            500,
+            "handler-failed",
+            "The function failed",
+            detail="The function that handles this failed. Nothing was written; the log says why.",
+        ),
+        errors.EffectFailed: Kind(500, "effect-failed", "The effect failed"),
         errors.InvalidId: Kind(400, "invalid-id", "Not an id of the kind that is due"),
         errors.InvalidName: Kind(400, "invalid-name", "Not a name that can be used"),
         errors.PayloadMismatch: Kind(

@@ -67,7 +67,8 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Something to be delivered later. The first under an id stays; a second is a no-op.
 
     ``kind`` says what (``emit``), ``target`` where to, ``ordering`` which intents go one after another
-    in the order they were given out, ``due`` when, in microseconds since 1970 (0: at once).
+    in the order they were given out, ``due`` when, in microseconds since 1970 (0: at once). ``place`` is
+    its place in the order of giving out, given by the log; 0 before it is stored.
     """
 
     id: bytes
@@ -76,6 +77,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ordering: str
     payload: bytes
     due: int = 0
+    place: int = 0
 
 
 class Settle(msgspec.Struct, frozen=True, gc=False):
@@ -138,10 +140,14 @@ class IdsTaken(msgspec.Struct, frozen=True, gc=False):
 
 
 class StatementFailed(msgspec.Struct, frozen=True, gc=False):
-    """A statement failed, was not allowed, or changed another number of rows; nothing was written."""
+    """A statement failed, was not allowed, or changed another number of rows; nothing was written.
+
+    ``integrity``: a constraint, or a number of rows, said no: as against SQL that cannot be run.
+    """
 
     index: int
     reason: str
+    integrity: bool = False
 
 
 Verdict: TypeAlias = Committed | GuardFailed | IdsTaken | StatementFailed

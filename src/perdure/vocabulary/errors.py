@@ -8,10 +8,11 @@
         ConditionFailed                an event matches the criteria after the position
         RecordMoved                    a record is at another revision
         HappenedEarlier                the entity has an event that happened later
+        Contended                      others were faster each time, as often as it was tried
       EventIdTaken                     an id is stored with other content; nothing was written
-      RequestKeyReused                 a request key is used already, for other events
+      RequestKeyReused                 a request key or command id is used already, for something else
       NotFound
-        ContextNotFound, EventNotFound, ModelNotFound
+        ContextNotFound, EventNotFound, ModelNotFound, CommandNotFound, IntentNotFound
       Rejected                         the domain said no; carries its reason
       InvalidInput                     the caller's fault; says where
         InvalidId, InvalidName
@@ -19,6 +20,8 @@
           PayloadMismatch              sound JSON that does not fit the declared type
         LimitExceeded                  too deep, too many
           TooLarge                     too many bytes, or events in one batch
+      HandlerFailed                    a user's function raised, or gave nonsense; nothing was written
+      EffectFailed                     raised by an effect: it failed for good, do not try again
       Parked                           a key stands still behind an event that keeps failing
       NotCaughtUp                      the models have not reached the position in time
       EngineError                      the store failed
@@ -73,6 +76,16 @@ class HappenedEarlier(ConcurrencyError):
         self.entity, self.ticks, self.actual = entity, ticks, actual
 
 
+class Contended(ConcurrencyError):
+    """Others wrote first each time it was tried. Nothing was written; it may be sent again."""
+
+    def __init__(self, what: str, attempts: int) -> None:
+        super().__init__(
+            f"{what}: what it was decided on had changed each of {attempts} times; send it again"
+        )
+        self.attempts = attempts
+
+
 class EventIdTaken(PerdureError):
     """Event ids are stored already, with other content. Nothing was written."""
 
@@ -85,10 +98,10 @@ class EventIdTaken(PerdureError):
 
 
 class RequestKeyReused(PerdureError):
-    """A request key is used already, for other events. Nothing was written."""
+    """A request key, or a command id, is used already for something else. Nothing was written."""
 
-    def __init__(self, key: str) -> None:
-        super().__init__(f"request key {key!r} was used for other events; use a new one")
+    def __init__(self, key: str, what: str = "request key", used_for: str = "other events") -> None:
+        super().__init__(f"{what} {key!r} was used for {used_for}; use a new one")
         self.key = key
 
 
@@ -106,6 +119,14 @@ class EventNotFound(NotFound):
 
 class ModelNotFound(NotFound):
     """No declared domain keeps a model under this name."""
+
+
+class CommandNotFound(NotFound):
+    """Nobody declared a handler for this command."""
+
+
+class IntentNotFound(NotFound):
+    """No intent is open under this id: it was delivered, discarded, or never given out."""
 
 
 class Rejected(PerdureError):
@@ -151,6 +172,25 @@ class LimitExceeded(InvalidInput):
 
 class TooLarge(LimitExceeded):
     """More bytes, or more events, than are taken in at once."""
+
+
+class HandlerFailed(PerdureError):
+    """A user's function raised, or gave what cannot be carried out. Nothing was written.
+
+    ``__cause__`` is what it raised.
+    """
+
+    def __init__(self, label: str, cause: str) -> None:
+        super().__init__(f"{label} failed: {cause}. Nothing was written; mend the function")
+        self.label = label
+
+
+class EffectFailed(PerdureError):
+    """Raised by an effect that has failed for good: its outcome is ``failed``, and it is not tried again."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class Parked(PerdureError):

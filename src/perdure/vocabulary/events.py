@@ -35,6 +35,21 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """When it happened, in ticks: the time in its id."""
         return event_ticks(self.id)
 
+    @property
+    def event_id(self) -> UUID:
+        """The id as a ``UUID``."""
+        return UUID(bytes=self.id)
+
+    @property
+    def entity_id(self) -> UUID:
+        """The entity as a ``UUID``."""
+        return UUID(bytes=self.entity)
+
+    @property
+    def happened_at(self) -> datetime:
+        """When it happened, in UTC."""
+        return moment_of(self.ticks)
+
 
 class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A fact as it stands in the log.
@@ -88,6 +103,7 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
     """Who and why: written beside the payload, never inside it.
 
     ``imported``: recorded by an import, which is history in this store; it stays behind on export.
+    ``schema``: the version of its type's shape that the payload has.
     """
 
     principal: str | None = None
@@ -96,3 +112,4 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
     command_id: str | None = None
     traceparent: str | None = None
     imported: bool = False
+    schema: int = 1

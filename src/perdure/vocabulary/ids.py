@@ -103,6 +103,16 @@ def ticks_at(moment: datetime) -> int:
     return micros * 10 + TICKS_BEFORE_1970
 
 
+def ticks_of(micros: int) -> int:
+    """Give the ticks of microseconds since 1970, as a clock tells them."""
+    return micros * 10 + TICKS_BEFORE_1970
+
+
+def micros_of(ticks: int) -> int:
+    """Give the microseconds since 1970 of ticks; the 100 ns below are left out."""
+    return (ticks - TICKS_BEFORE_1970) // 10
+
+
 def moment_of(ticks: int) -> datetime:
     """Give the UTC time of ticks; the last digit, 100 ns, is below what ``datetime`` holds."""
     return _EPOCH + timedelta(microseconds=(ticks - TICKS_BEFORE_1970) // 10)
@@ -122,9 +132,27 @@ def emitted_id(reactor: str, key: str, cause: bytes, index: int) -> bytes:
     records once.
     """
     seed = b"\x00".join((reactor.encode(), key.encode(), cause, index.to_bytes(4, "big")))
+    return _seeded_id(seed, event_ticks(cause) + 1 + index)
+
+
+def decided_id(command: str, ticks: int, index: int) -> bytes:
+    """Make the id of what a command gave out: its place in the list tells it from the others.
+
+    ``ticks`` is when the first of them happened; each happened one tick after the one before.
+    """
+    return _seeded_id(f"{command}\x00{index}".encode(), ticks + index)
+
+
+def retimed(id_: bytes, ticks: int) -> bytes:
+    """Make the version 1 id that says another time than this one, and is as much its own."""
+    tail = int.from_bytes(id_[8:], "big")
+    return make_event_id(ticks, tail >> 48, tail)
+
+
+def _seeded_id(seed: bytes, ticks: int) -> bytes:
     number = int.from_bytes(blake2b(seed, digest_size=8).digest(), "big")
     node = number & 0xFFFFFFFFFFFF | 1 << 40  # the multicast bit: no network card has this address
-    return make_event_id(event_ticks(cause) + 1 + index, number >> 48, node)
+    return make_event_id(ticks, number >> 48, node)
 
 
 def _id_bytes(value: UUID | str | bytes) -> bytes:

@@ -141,9 +141,17 @@ class SqliteLog:
         page = partial(queries.records_from, kind=kind, prefix=prefix, after=after, limit=limit)
         return await self._ask(page)
 
-    async def intents(self, kind: str, limit: int = 1000) -> list[Intent]:
-        """Give the oldest open intents of a kind, in the order they were given out."""
-        return await self._ask(partial(queries.intents, kind=kind, limit=limit))
+    async def intent(self, id_: bytes) -> Intent | None:
+        """Give the open intent with this id, or ``None``."""
+        return await self._ask(partial(queries.intent, id_=id_))
+
+    async def intents(
+        self, kind: str, *, due: int | None = None, after: tuple[int, int] | None = None,
+        limit: int = 1000,
+    ) -> list[Intent]:  # fmt: skip
+        """Give a page of the open intents of a kind, in the order of ``(due, place)``."""
+        page = partial(queries.intents, kind=kind, upto=due, after=after, limit=limit)
+        return await self._ask(page)
 
     async def size(self) -> Size:
         """Count what is stored; ``bytes`` are those of the database, its log not counted."""

@@ -48,8 +48,8 @@ def known_migrations() -> list[Migration]:
 def prepare(store: Store, tables: Sequence[str] = ()) -> None:
     """Migrate the file, and make the user's tables.
 
-    Raises ``ConfigurationError`` when the file is of another make, of a newer version, or was migrated by
-    other SQL than ours, and when a table cannot be made; the file is unchanged then.
+    Raises ``ConfigurationError`` when the file is of another make, of a newer version, damaged, or was
+    migrated by other SQL than ours, and when a table cannot be made; the file is unchanged then.
     """
     until = time.monotonic() + store.settings.busy_seconds
     while True:
@@ -62,6 +62,8 @@ def prepare(store: Store, tables: Sequence[str] = ()) -> None:
             time.sleep(_RETRY_SECONDS)
         except apsw.NotADBError as error:
             raise ConfigurationError(f"{store.path} is not a SQLite database") from error
+        except UnicodeDecodeError as error:
+            raise ConfigurationError(f"{store.path} is damaged: {error}") from error
         else:
             return
         finally:

@@ -40,7 +40,19 @@ from perdure.vocabulary.reading import Size
 _LISTS_MAX = 32
 
 _RECORD = f"SELECT {RECORD_COLUMNS} FROM perdure_records WHERE kind = ? AND key "
-_INTENTS = f"SELECT {INTENT_COLUMNS} FROM perdure_intents WHERE kind = ? ORDER BY seq LIMIT ?"
+_INTENT = f"SELECT {INTENT_COLUMNS} FROM perdure_intents WHERE id = ?"
+_OF_KIND = (
+    f"SELECT {INTENT_COLUMNS} FROM perdure_intents INDEXED BY perdure_intents_by_due "
+    "WHERE kind = :kind AND due <= :upto AND "
+)
+#: The rest of one due time, then the later ones: two steps into the index, merged as they come. Of
+#: ``(due, seq) > (:due, :place)`` SQLite would use the first half alone, and walk over the others.
+_INTENTS = (
+    f"{_OF_KIND} due = :due AND seq > :place UNION ALL {_OF_KIND} due > :due "
+    "ORDER BY due, seq LIMIT :limit"
+)
+#: Before and behind every due time there is.
+_FIRST, _LAST = (-(2**63), 0), 2**63 - 1
 _DOMAINS = """WITH RECURSIVE found (no) AS (
     SELECT min(domain) FROM perdure_domain_entities
     UNION ALL
@@ -102,9 +114,23 @@ def records_from(
     return list(map(read_record, takewhile(lambda row: row[1].startswith(beginning), rows)))
 
 
-def intents(connection: apsw.Connection, kind: str, limit: int) -> list[Intent]:
-    """Give the oldest open intents of a kind."""
-    return list(map(read_intent, fetch(connection, _INTENTS, (kind, limit))))
+def intent(connection: apsw.Connection, id_: bytes) -> Intent | None:
+    """Give one open intent, or ``None``."""
+    return next(map(read_intent, fetch(connection, _INTENT, (id_,))), None)
+
+
+def intents(
+    connection: apsw.Connection,
+    kind: str,
+    upto: int | None,
+    after: tuple[int, int] | None,
+    limit: int,
+) -> list[Intent]:
+    """Give the open intents of a kind that are due up to some time, behind ``after``."""
+    due, place = after or _FIRST
+    latest = _LAST if upto is None else upto
+    bound = {"kind": kind, "upto": latest, "due": due, "place": place, "limit": limit}
+    return list(map(read_intent, fetch(connection, _INTENTS, bound)))
 
 
 def size(connection: apsw.Connection) -> Size:

@@ -28,7 +28,8 @@ COLUMNS = (
 #: What ``read_record`` and ``read_intent`` need. Text is read as bytes: damaged, it may be no text at all.
 RECORD_COLUMNS = "CAST(kind AS BLOB), CAST(key AS BLOB), value, revision, checksum"
 INTENT_COLUMNS = (
-    "id, CAST(kind AS BLOB), CAST(target AS BLOB), CAST(ordering AS BLOB), payload, due, checksum"
+    "id, CAST(kind AS BLOB), CAST(target AS BLOB), CAST(ordering AS BLOB), payload, due, checksum, "
+    "seq"
 )
 EventRow = tuple[Any, ...]
 
@@ -100,7 +101,7 @@ def record_checksum(kind: str, key: str, value: bytes) -> int:
 
 
 def intent_checksum(intent: Intent) -> int:
-    """Give the checksum of an intent."""
+    """Give the checksum of an intent, wherever its place is."""
     texts = [text.encode() for text in (intent.kind, intent.target, intent.ordering)]
     lengths = _pack_intent(intent.due, *map(len, texts), len(intent.id))
     return crc32(b"".join((lengths, *texts, intent.id, intent.payload)))
@@ -123,7 +124,7 @@ def read_record(row: EventRow) -> Record:
 
 def read_intent(row: EventRow) -> Intent:
     """Make an intent of a row of ``INTENT_COLUMNS``, or raise ``Corrupt``."""
-    id_, raw_kind, raw_target, raw_ordering, payload, due, checksum = row
+    id_, raw_kind, raw_target, raw_ordering, payload, due, checksum, place = row
     try:
         intent = Intent(
             id=id_,
@@ -132,6 +133,7 @@ def read_intent(row: EventRow) -> Intent:
             ordering=raw_ordering.decode(),
             payload=payload,
             due=due,
+            place=place,
         )
         if checksum == intent_checksum(intent):
             return intent

@@ -11,6 +11,7 @@ one with the text of an engine's own would pass unseen.
 import re
 import time
 from collections.abc import Sequence
+from functools import partial
 from types import TracebackType
 
 import apsw
@@ -91,21 +92,23 @@ class Statements:
         self._connection.set_progress_handler(self._is_late, _STEPS)
         try:
             for index, statement in enumerate(statements):
-                reason = self._run_one(statement)
-                if reason is not None:
-                    return StatementFailed(index, reason)
+                failure = self._run_one(index, statement)
+                if failure is not None:
+                    return failure
         finally:
             self._connection.set_progress_handler(None)
             self._open = False
         unmet, _ = self._connection.status(apsw.SQLITE_DBSTATUS_DEFERRED_FKS)
         if unmet:
-            return StatementFailed(len(statements) - 1, "a deferred foreign key is not met")
+            last = len(statements) - 1
+            return StatementFailed(last, "a deferred foreign key is not met", integrity=True)
         return None
 
-    def _run_one(self, statement: Statement) -> str | None:
-        """Run one statement; give the reason when it failed."""
+    def _run_one(self, index: int, statement: Statement) -> StatementFailed | None:
+        """Run one statement; say why when it failed."""
+        failed = partial(StatementFailed, index)
         if _OR_ROLLBACK.search(_QUOTED.sub(" ", statement.sql)):
-            return "OR ROLLBACK would undo what others write; use OR ABORT, or leave it out"
+            return failed("OR ROLLBACK would undo what others write; use OR ABORT, or leave it out")
         before = self._connection.total_changes()
         cursor = self._connection.cursor()
         once = _Once()
@@ -117,21 +120,23 @@ class Statements:
         except STORAGE_ERRORS:
             raise
         except apsw.InterruptError:
-            return f"it took longer than {self._seconds:g} s"
+            return failed(f"it took longer than {self._seconds:g} s")
         except apsw.AuthError:
-            return (
+            return failed(
                 "not allowed: a statement changes rows of the user's own tables, and nothing else"
             )
         except apsw.ExecTraceAbort:
-            return "more than one statement"
+            return failed("more than one statement")
+        except apsw.ConstraintError as error:
+            return failed(f"{error}", integrity=True)
         except Exception as error:  # whatever is wrong with the SQL or its values is the verdict
-            return f"{error}"
+            return failed(f"{error}")
         if not once.seen:
-            return "no statement at all"
+            return failed("no statement at all")
         changed = self._connection.total_changes() != before
         rows = self._connection.changes() if changed else 0
         if statement.rows is not None and rows != statement.rows:
-            return f"it changed {rows} rows, not {statement.rows}"
+            return failed(f"it changed {rows} rows, not {statement.rows}", integrity=True)
         return None
 
     def _authorize(

@@ -65,6 +65,7 @@ _TABLES = (
     "perdure_domain_entities",
     "perdure_records",
     "perdure_intents",
+    "sqlite_sequence",  # the last place that was given
 )
 _RECORDS = f"SELECT no, {RECORD_COLUMNS} FROM perdure_records WHERE no > ? ORDER BY no LIMIT ?"
 _INTENTS = f"SELECT seq, {INTENT_COLUMNS} FROM perdure_intents WHERE seq > ? ORDER BY seq LIMIT ?"

@@ -25,7 +25,7 @@ from perdure.testing.conformance.durability import Durability
 from perdure.testing.conformance.forbidden import Forbidden
 from perdure.testing.conformance.guards import Guards
 from perdure.testing.conformance.idempotence import Idempotence
-from perdure.testing.conformance.intents import Intents
+from perdure.testing.conformance.intents import Intents, Turns
 from perdure.testing.conformance.isolation import Isolation
 from perdure.testing.conformance.lookups import Lookups
 from perdure.testing.conformance.model import Model
@@ -49,6 +49,7 @@ class EngineConformance(
     Waiting,
     Records,
     Intents,
+    Turns,
     Statements,
     Forbidden,
     Neighbours,

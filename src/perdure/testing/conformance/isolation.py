@@ -133,6 +133,7 @@ class Isolation(EngineUnderTest):
             log.entities(EVERYTHING),
             log.record("model", "k"),
             log.records("model"),
+            log.intent(b"x" * 16),
             log.intents("emit"),
             log.size(),
         )

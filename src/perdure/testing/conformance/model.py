@@ -16,8 +16,18 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from msgspec.structs import replace
 
 from perdure.ports.engine import Engine, Log
-from perdure.testing.conformance.oracle import ExpectedLog, expected_ids
-from perdure.testing.conformance.samples import ANN, BEN, CAT, DAWN, id_at, ids, intent, read
+from perdure.testing.conformance.oracle import ExpectedLog, expected_ids, turn
+from perdure.testing.conformance.samples import (
+    ANN,
+    BEN,
+    CAT,
+    DAWN,
+    as_given,
+    id_at,
+    ids,
+    intent,
+    read,
+)
 from perdure.testing.conformance.subject import EngineUnderTest
 from perdure.vocabulary.commits import (
     Commit,
@@ -41,7 +51,8 @@ BOUND_SECONDS = 30.0
 
 ENTITIES, TYPES, DOMAINS, KEYS = (ANN, BEN, CAT), ("opened", "closed"), ("notes", "Notes"), "kl"
 TAGS: tuple[tuple[str, ...], ...] = ((), ("red",), ("red", "blue"))
-INTENT_IDS = [bytes([number]) * 16 for number in (3, 1, 2)]
+INTENT_IDS = [bytes([number]) * 16 for number in (3, 1, 2, 5, 4)]
+DUES = (0, 10, 20)
 
 #: Few events, so that they come again: late and early, of each id version, six at each tick.
 EVENTS = [
@@ -84,7 +95,12 @@ puts = st.builds(
     value=st.sampled_from((None, b"", b"\x00v")),
 )
 intent_changes = st.one_of(
-    st.builds(intent, st.sampled_from(INTENT_IDS), st.binary(max_size=2)),
+    st.builds(
+        intent,
+        st.sampled_from(INTENT_IDS),
+        st.binary(max_size=2),
+        due=st.sampled_from((0, 0, *DUES)),
+    ),
     st.builds(Settle, st.sampled_from(INTENT_IDS)),
 )
 
@@ -163,6 +179,8 @@ class LogMachine(RuleBasedStateMachine):
         self._new_log, self._run = new_log, run
         self._expected = ExpectedLog()
         self.past = [Commit()]
+        #: Turns as the log numbers places, by turn as the model does: also of what was settled since.
+        self.turns = {(-1, 0): (-1, 0)}
 
     @initialize()
     def open(self) -> None:
@@ -196,6 +214,28 @@ class LogMachine(RuleBasedStateMachine):
         assert ids(self._run(self._log.events(ids(reversed(matching))))) == ids(matching)
 
     @rule()
+    def look_at_intents(self) -> None:
+        intents = self._run(self._log.intents("emit"))
+        expected = self._expected.intents_of("emit", max(DUES), (-1, 0))
+        assert as_given(intents) == as_given(expected)
+        self.turns |= zip(map(turn, expected), map(turn, intents), strict=True)
+        places = [self.turns[known][1] for known in sorted(self.turns, key=lambda t: t[1])]
+        assert places == sorted(set(places)), "a place was given twice, or not in order"
+        for each in INTENT_IDS:
+            found = [intent for intent in intents if intent.id == each]
+            assert [self._run(self._log.intent(each))] == (found or [None])
+
+    @rule(
+        after=st.runner().flatmap(lambda machine: st.sampled_from(sorted(machine.turns))),
+        due=st.sampled_from(DUES),
+        limit=st.integers(0, 3),
+    )
+    def page_intents(self, after: tuple[int, int], due: int, limit: int) -> None:
+        page = self._log.intents("emit", due=due, after=self.turns[after], limit=limit)
+        expected = self._expected.intents_of("emit", due, after)[:limit]
+        assert as_given(self._run(page)) == as_given(expected)
+
+    @rule()
     def compare(self) -> None:
         expected = self._expected
         assert _essence(self._run(read(self._log))) == _essence(expected.events)
@@ -203,7 +243,6 @@ class LogMachine(RuleBasedStateMachine):
         for entity in ENTITIES:
             assert self._run(self._log.version(entity)) == expected.version(entity)
         assert self._run(self._log.records("model")) == expected.records_of("model")
-        assert self._run(self._log.intents("emit")) == expected.intents
         named = sorted({e.domain for e in expected.events if e.domain is not None})
         assert self._run(self._log.domains()) == named
 

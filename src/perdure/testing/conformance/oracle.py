@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
+from msgspec.structs import replace
 
 from perdure.testing.conformance.samples import committed
 from perdure.vocabulary.commits import (
@@ -59,7 +60,8 @@ class ExpectedLog:
 
     events: list[RecordedEvent] = field(default_factory=list)
     records: dict[tuple[str, str], Record] = field(default_factory=dict)
-    intents: list[Intent] = field(default_factory=list)
+    intents: list[Intent] = field(default_factory=list)  # by place, which is a count of its own
+    given: int = 0
 
     def version(self, entity: bytes) -> int:
         """Give how many events the entity should have."""
@@ -72,6 +74,11 @@ class ExpectedLog:
     def records_of(self, kind: str) -> list[Record]:
         """Give the records there should be of a kind, in order of key."""
         return sorted((r for r in self.records.values() if r.kind == kind), key=lambda r: r.key)
+
+    def intents_of(self, kind: str, due: int, after: tuple[int, int]) -> list[Intent]:
+        """Give the open intents there should be of a kind, up to a due time and behind a turn."""
+        chosen = [i for i in self.intents if i.kind == kind and i.due <= due]
+        return sorted((i for i in chosen if turn(i) > after), key=turn)
 
     @property
     def head(self) -> int:
@@ -158,7 +165,13 @@ class ExpectedLog:
             if isinstance(change, Settle):
                 self.intents = [intent for intent in self.intents if intent.id != change.id]
             elif change.id not in ids:
-                self.intents.append(change)
+                self.given += 1
+                self.intents.append(replace(change, place=self.given))
+
+
+def turn(intent: Intent) -> tuple[int, int]:
+    """Give when it is the turn of an intent, among those of its kind."""
+    return intent.due, intent.place
 
 
 def _content(event: NewEvent | RecordedEvent) -> tuple[object, ...]:

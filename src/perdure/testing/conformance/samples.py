@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from itertools import count
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from perdure.ports.engine import Log
 from perdure.vocabulary.commits import Commit, Committed, Intent, Record, Verdict
 from perdure.vocabulary.criteria import EVERYTHING
@@ -66,9 +68,14 @@ def id_at(ticks: int, node: int = 1, version: int = 1) -> bytes:
     return (head << 64 | 0b10 << 62 | node).to_bytes(16, "big")
 
 
-def intent(id_: bytes, payload: bytes = b"", kind: str = "emit") -> Intent:
-    """Make an intent of which only its id, and perhaps its payload and kind, matter."""
-    return Intent(id=id_, kind=kind, target="target", ordering="ordering", payload=payload)
+def intent(id_: bytes, payload: bytes = b"", kind: str = "emit", due: int = 0) -> Intent:
+    """Make an intent of which only its id, and perhaps its payload, kind and due time, matter."""
+    return Intent(id=id_, kind=kind, target="target", ordering="ordering", payload=payload, due=due)
+
+
+def as_given(intents: Iterable[Intent]) -> list[Intent]:
+    """Give intents as they were before the log gave them their places."""
+    return [replace(intent, place=0) for intent in intents]
 
 
 def committed(verdict: Verdict) -> Committed:

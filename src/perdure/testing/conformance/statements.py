@@ -3,7 +3,15 @@
 import pytest
 
 from perdure.ports.engine import Capability, Log
-from perdure.testing.conformance.books import FAILING, OPEN_ANN, ORPHAN, Books, expect, failed
+from perdure.testing.conformance.books import (
+    FAILING,
+    NOT_RUN,
+    OPEN_ANN,
+    ORPHAN,
+    Books,
+    expect,
+    failed,
+)
 from perdure.testing.conformance.samples import (
     ANN,
     Maker,
@@ -48,10 +56,11 @@ class Statements(Books):
         statement = Statement(f"DELETE FROM account WHERE owner = {self.placeholder}")
         before = await holdings(books)
 
-        failed(await commit(books, Commit(statements=(statement,))))
-        odd = Statement(statement.sql, (object(),))
-        failed(await commit(books, Commit(statements=(odd,))))
+        none = await commit(books, Commit(statements=(statement,)))
+        odd = await commit(books, Commit(statements=(Statement(statement.sql, (object(),)),)))
 
+        assert not failed(none).integrity
+        assert not failed(odd).integrity
         assert await holdings(books) == before
 
     async def test_rows_may_be_any_number(self, books: Log) -> None:
@@ -98,6 +107,7 @@ class Statements(Books):
 
         refused = failed(verdict)
         assert refused.reason
+        assert refused.integrity == (reason not in NOT_RUN)
         assert refused.index == 1 or reason == "deferred foreign key"
         assert await holdings(books) == before
         await expect(books, "owner = 'ann' AND balance = 100")
@@ -115,8 +125,17 @@ class Statements(Books):
             [Commit(statements=(ORPHAN,)), Commit(statements=(parent,))]
         )
 
-        failed(first)
+        assert failed(first).integrity
         committed(second)
+
+    async def test_what_says_no_is_told_from_what_cannot_be_run(self, books: Log) -> None:
+        wrong, unmet = FAILING["not SQL"], FAILING["unique"]
+
+        verdicts = await books.commit(
+            [Commit(statements=statements) for statements in ((unmet, wrong), (wrong, unmet))]
+        )
+
+        assert [(v.index, v.integrity) for v in map(failed, verdicts)] == [(0, True), (0, False)]
 
     async def test_without_the_capability_a_statement_is_refused(
         self, log: Log, make: Maker
@@ -129,7 +148,7 @@ class Statements(Books):
         )
 
         refused = failed(verdicts[0])
-        assert refused.index == 0
+        assert (refused.index, refused.integrity) == (0, False)
         assert "statements" in refused.reason
         assert committed(verdicts[1]).receipts[0].version == 1
         assert len(await read(log)) == 1

@@ -1,0 +1,89 @@
+"""The record of a command: what it was, and its first outcome for ever.
+
+It is written in the commit that carries the command out, or that rejects it. Idempotency, audit and the
+comparison of changed functions with history rest on it.
+"""
+
+import re
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+
+from perdure.core.handling import Message
+from perdure.vocabulary.errors import InvalidInput, RequestKeyReused
+from perdure.vocabulary.jsontext import same_json
+
+#: The kind of these records.
+KIND = "command"
+_ID = re.compile(r"[!-.0-~]{1,200}")
+
+
+class CommandRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A command and its outcome. ``events`` are their ids, ``target`` is the entity's (LOW: none)."""
+
+    name: str
+    target: str = ""
+    data: msgspec.Raw
+    at: int
+    verdict: Literal["accepted", "rejected"]
+    reason: str = ""
+    events: tuple[UUID, ...] = ()
+    version: int = 0
+    reply: Any = None
+    principal: str | None = None
+    correlation_id: str | None = None
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(CommandRecord)
+
+
+def record_key(name: str, command_id: str, principal: str | None) -> str:
+    """Give the key of a command's record: the id counts for one command of one principal."""
+    return f"{name}/{command_id}" if principal is None else f"{name}/{command_id}/{principal}"
+
+
+def check_command_id(command_id: str) -> str:
+    """Return a command id, or raise ``InvalidInput``: 1 to 200 visible ASCII characters, no slash."""
+    if _ID.fullmatch(command_id) is None:
+        raise InvalidInput(
+            f"{command_id[:64]!r} is not a command id: 1 to 200 visible ASCII characters, no '/'",
+            "command_id",
+        )
+    return command_id
+
+
+def write_record(
+    message: Message,
+    target: str,
+    *,
+    events: tuple[UUID, ...] = (),
+    version: int = 0,
+    reply: Any = None,
+    rejection: str | None = None,
+) -> bytes:
+    """Write the record of a command that was accepted, or rejected for a reason."""
+    return _encoder.encode(
+        CommandRecord(
+            name=message.name,
+            target=target,
+            data=msgspec.Raw(message.data),
+            at=message.received_at,
+            verdict="accepted" if rejection is None else "rejected",
+            reason=rejection or "",
+            events=events,
+            version=version,
+            reply=reply,
+            principal=message.principal,
+            correlation_id=message.correlation_id,
+        )
+    )
+
+
+def read_record(value: bytes, message: Message, target: str) -> CommandRecord:
+    """Read the record under a command's key. Raises ``RequestKeyReused`` when it is of another command."""
+    record = _decoder.decode(value)
+    if record.target != target or not same_json(bytes(record.data), message.data):
+        raise RequestKeyReused(message.id, "command id", "another command")
+    return record

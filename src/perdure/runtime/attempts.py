@@ -1,0 +1,291 @@
+"""One command, decided and committed; and decided again when something was faster.
+
+The guards say what the decision rested on, so an attempt either holds or leaves nothing. The order of the
+guards is the order of the questions: was this command carried out already, then has anything changed.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from perdure.core.command_records import KIND, write_record
+from perdure.core.deciding import Decider, Decision
+from perdure.core.definition import Definition
+from perdure.core.handling import Message
+from perdure.core.kinds import EntityState
+from perdure.core.outputs import Momentary, Outputs
+from perdure.ports.engine import Log
+from perdure.runtime.entities import Entities
+from perdure.runtime.lookups import Entity, Found, Lookups, asked, turn_of
+from perdure.runtime.timers import Timers
+from perdure.vocabulary.commits import (
+    Commit,
+    Committed,
+    EntityAt,
+    Guard,
+    GuardFailed,
+    HappenedBefore,
+    Put,
+    RecordAt,
+    Settle,
+    StatementFailed,
+)
+from perdure.vocabulary.errors import HandlerFailed, OutcomeUnknown, Rejected, WrongVersion
+from perdure.vocabulary.events import NewEvent, RecordedEvent
+from perdure.vocabulary.ids import id_text
+from perdure.vocabulary.outcomes import Accepted, Outcome
+
+
+class Beside(msgspec.Struct, frozen=True):
+    """What is written with the outcome of a command, whatever that is: the intent it came by is settled."""
+
+    guards: tuple[Guard, ...] = ()
+    records: tuple[Put, ...] = ()
+    intents: tuple[Settle, ...] = ()
+
+
+class Desk(msgspec.Struct, frozen=True):
+    """What a context decides with."""
+
+    log: Log
+    definitions: Mapping[str, Definition]
+    context: str
+    entities: Entities
+    lookups: Lookups
+    timers: Timers
+
+    @property
+    def definition(self) -> Definition:
+        """The definition of the context."""
+        return self.definitions[self.context]
+
+
+class Decided(msgspec.Struct, frozen=True):
+    """A decision that is in the log: its outcome, and what is to be done now that it is."""
+
+    outcome: Outcome[Any]
+    gave_out: bool = False
+    momentary: Sequence[Momentary] = ()
+
+
+class AlreadyDone(Exception):
+    """The command was carried out before: its record tells the outcome."""
+
+
+class Withdrawn(Exception):
+    """The timer by which the command came was replaced, or taken back. Nothing was written."""
+
+
+class Attempt:
+    """The attempts to carry one command out."""
+
+    def __init__(
+        self, desk: Desk, decider: Decider, message: Message, expected: int | None, beside: Beside
+    ) -> None:
+        self._desk, self._decider, self._message = desk, decider, message
+        self._expected, self._beside = expected, beside
+        self._target = id_text(decider.entity) if decider.entity else ""
+        self._lookups = () if decider.kind else asked(decider.handler, message.command)
+        self._learned: dict[bytes, int] = {}
+        self._stale = False
+
+    @property
+    def what(self) -> str:
+        """Name the command, for messages."""
+        return f"{self._message.name} {self._target}".rstrip()
+
+    @property
+    def turns(self) -> list[str]:
+        """Name what to take turns on."""
+        if self._decider.kind:
+            return [f"{self._decider.kind}/{self._target}"]
+        return [turn_of(lookup) for lookup in self._lookups]
+
+    async def make(self) -> Decided | None:
+        """Look up, decide and commit; ``None``: something was faster, try again.
+
+        Raises ``AlreadyDone``, ``Withdrawn``, ``WrongVersion``, ``HandlerFailed``, ``EngineError``.
+        """
+        found = await self._look_up()
+        happened = max(found.happened, *self._learned.values(), 0)
+        version = found.entities[0].state.version if self._decider.kind else 0
+        decision = self._decider.decide(
+            self._message, found.values, version=version, happened=happened
+        )
+        return await self._commit(found, decision)
+
+    async def _look_up(self) -> Found:
+        stale, self._stale = self._stale, False
+        if not self._decider.kind:
+            found = await self._desk.lookups.find(self._lookups)
+            if stale:
+                await self._desk.lookups.refresh(found)
+                found = await self._desk.lookups.find(self._lookups)
+            return found
+        entities, entity = self._desk.entities, self._decider.entity
+        kind = self._desk.definition.kinds[self._decider.kind]
+        state = await (entities.fresh if stale else entities.state)(kind, entity)
+        if self._expected is not None and state.version != self._expected:
+            state = await entities.fresh(kind, entity)
+            if state.version != self._expected:
+                raise WrongVersion(self._target, self._expected, state.version)
+        found = Found()
+        found.add_entity(kind, entity, state)
+        return found
+
+    async def _commit(self, found: Found, decision: Decision) -> Decided | None:
+        commit, after = await self._draft(found, decision)
+        try:
+            (verdict,) = await self._desk.log.commit([commit])
+        except OutcomeUnknown as failure:
+            self._forget(found)
+            again = f"send it again under the command id {self._message.id!r}"
+            raise OutcomeUnknown(f"{failure}; {again}") from failure
+        if isinstance(verdict, Committed):
+            if verdict.repeated:
+                raise AlreadyDone
+            return self._accept(found, decision, commit, after, verdict)
+        if isinstance(verdict, StatementFailed):
+            if not verdict.integrity:
+                label = self._decider.handler.label
+                raise HandlerFailed(label, f"statement {verdict.index}: {verdict.reason}")
+            return await self._commit(found, Decision(Outputs(), verdict.reason))
+        self._learn(verdict)
+        return None
+
+    def _learn(self, verdict: object) -> None:
+        """See what was faster, for the next attempt."""
+        self._stale = True
+        if isinstance(verdict, GuardFailed):
+            guard = verdict.guard
+            if isinstance(guard, RecordAt) and guard.kind == KIND:
+                raise AlreadyDone
+            if guard in self._beside.guards:
+                raise Withdrawn
+            if isinstance(guard, HappenedBefore):
+                self._learned[guard.entity] = verdict.actual
+
+    def _forget(self, found: Found) -> None:
+        for each in found.entities:
+            self._desk.entities.drop(each.kind, each.id)
+
+    # -- from a decision to its commit ----------------------------------------------------------
+
+    async def _draft(self, found: Found, decision: Decision) -> tuple[Commit, Sequence[Entity]]:
+        message, beside = self._message, self._beside
+        outputs = decision.outputs
+        after = [self._after(each, outputs.events) for each in found.entities]
+        puts = [self._record(decision, after), *beside.records]
+        guards: list[Guard] = [RecordAt(KIND, message.key, 0), *found.guards, *beside.guards]
+        intents: list[Any] = [*beside.intents, *outputs.intents]
+        if not self._decider.kind:
+            guards += self._guard_others(found, outputs)
+        if outputs.timers:
+            await self._desk.timers.set(outputs.timers, guards, puts, intents)
+        for before, then in zip(found.entities, after, strict=True):
+            puts += self._snapshot(before, then, outputs.stop)
+        written = self._desk.definition.statements(outputs.events)
+        commit = Commit(
+            guards=tuple(guards),
+            events=tuple(outputs.events),
+            records=tuple(puts),
+            intents=tuple(intents),
+            statements=(*written, *outputs.statements),
+        )
+        return commit, after
+
+    def _after(self, before: Entity, events: Sequence[NewEvent]) -> Entity:
+        """Fold what was decided on, before it is recorded: what cannot be folded must not be."""
+        own = [event for event in events if event.entity == before.id]
+        if not own:
+            return before
+        version = before.state.version
+        recorded = [_as_recorded(e, version + i, self._message.received_at) for i, e in enumerate(own, 1)]
+        try:
+            state = before.kind.advance(before.state, recorded)
+        except Exception as failure:
+            cause = f"an update failed on what it gave: {type(failure).__name__}: {failure}"
+            raise HandlerFailed(self._decider.handler.label, cause) from failure
+        return Entity(before.kind, before.id, state)
+
+    def _guard_others(self, found: Found, outputs: Outputs) -> list[Guard]:
+        """Guard the entities that are written to without having been looked up."""
+        known = {each.id for each in found.entities}
+        guards: dict[bytes, Guard] = {}
+        for event in outputs.events:
+            if event.entity not in known:
+                guards.setdefault(event.entity, HappenedBefore(event.entity, event.ticks))
+        return [*guards.values(), *(EntityAt(entity, 0) for entity in outputs.fresh)]
+
+    def _snapshot(self, before: Entity, after: Entity, stops: bool) -> list[Put]:
+        entities = self._desk.entities
+        if stops:
+            return entities.last_snapshot(after.kind, after.id, after.state)
+        return entities.snapshot(after.kind, after.id, before.state.version, after.state)
+
+    def _record(self, decision: Decision, after: Sequence[Entity]) -> Put:
+        outputs = decision.outputs
+        value = write_record(
+            self._message,
+            self._target,
+            events=tuple(event.event_id for event in outputs.events),
+            version=after[0].state.version if self._decider.kind else 0,
+            reply=outputs.reply,
+            rejection=decision.rejection,
+        )
+        return Put(KIND, self._message.key, value)
+
+    # -- after the commit -----------------------------------------------------------------------
+
+    def _accept(
+        self,
+        found: Found,
+        decision: Decision,
+        commit: Commit,
+        after: Sequence[Entity],
+        committed: Committed,
+    ) -> Decided:
+        outputs = decision.outputs
+        for before, then in zip(found.entities, after, strict=True):
+            self._keep(before, then, committed, outputs.stop)
+        gave_out = len(commit.intents) > len(self._beside.intents)
+        if decision.rejection is not None:
+            return Decided(Rejected(decision.rejection), gave_out)
+        is_entity = bool(self._decider.kind)
+        accepted = Accepted(
+            state=after[0].state.state if is_entity else None,
+            version=after[0].state.version if is_entity else 0,
+            position=committed.position,
+            command_id=self._message.id,
+            events=tuple(event.event_id for event in outputs.events),
+            reply=outputs.reply,
+        )
+        return Decided(accepted, gave_out, outputs.momentary)
+
+    def _keep(self, before: Entity, after: Entity, committed: Committed, stops: bool) -> None:
+        entities = self._desk.entities
+        if stops:
+            entities.drop(after.kind, after.id)
+            return
+        state = after.state
+        if after is not before:
+            position = max(receipt.position for receipt in committed.receipts)
+            state = EntityState(state.state, state.version, state.ticks, position)
+        entities.keep(after.kind, after.id, state)
+
+
+def _as_recorded(event: NewEvent, version: int, now: int) -> RecordedEvent:
+    return RecordedEvent(
+        position=0,
+        version=version,
+        ticks=event.ticks,
+        recorded_at=now,
+        type=event.type,
+        entity=event.entity,
+        id=event.id,
+        data=event.data,
+        domain=event.domain,
+        tags=event.tags,
+        metadata=event.metadata,
+    )
