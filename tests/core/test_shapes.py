@@ -250,7 +250,7 @@ types = st.recursive(
     lambda inner: (
         inner.map(lambda t: list[t])  # type: ignore[valid-type]
         | inner.map(lambda t: dict[str, t])  # type: ignore[valid-type]
-        | inner.map(lambda t: Optional[t])  # type: ignore[arg-type]  # noqa: UP045
+        | inner.map(lambda t: Optional[t])  # noqa: UP045
         | st.dictionaries(st.sampled_from("abc"), inner, max_size=3).map(lambda f: of(**f))
     ),
     max_leaves=4,

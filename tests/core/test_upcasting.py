@@ -337,10 +337,10 @@ def test_older_versions_than_the_first_upcaster_may_be_left_behind() -> None:
 def test_a_reaction_to_a_name_that_is_another_one_today_is_named() -> None:
     context = bank(1)
     context.upcast("paid_in", 1, into="deposited")(same)
-    service = context.service("account", dict)
+    service = context.service("account", Deposited)
 
     @service.react("paid_in")
-    def paid(model: dict, event: dict) -> dict:
+    def paid(model: Deposited, event: dict[str, Any]) -> Deposited:
         return model
 
     with pytest.raises(DefinitionError, match="'paid_in' comes to 'deposited' by an upcaster"):
@@ -363,7 +363,11 @@ def test_a_name_may_be_used_again_for_another_meaning() -> None:
 def test_decimals_come_in_as_decimals() -> None:
     seen = []
     context = bank(2)
-    context.upcast("deposited", 1)(lambda data: (seen.append(data["amount"]), {"cents": 1})[1])
+
+    @context.upcast("deposited", 1)
+    def looks(data: dict[str, Any]) -> dict[str, Any]:
+        seen.append(data["amount"])
+        return {"cents": 1}
 
     upcasters(context).read("deposited", b"", b'{"amount":96.19}')
 

@@ -101,6 +101,7 @@ async def test_the_script_of_the_seed(tmp_path: Path) -> None:
         assert await mailbox.next() == {"alert": 5}
 
         assert (await accepted(app, counter[other], Increment())).state == Counter(1)
+        await all_is_delivered(app)
 
     async with perdure.open(counters, store=store, config=mailbox) as app:
         assert (await accepted(app, counter[mine], Increment())).state == Counter(6)

@@ -1,142 +1,36 @@
-"""What one version of an application recorded, a later one reads: chained, renamed, split, and in order."""
+"""What one version of an application recorded, a later one reads: chained, renamed, split, parked."""
 
 import asyncio
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import msgspec
 import pytest
 
-from perdure import App, Context, Envelope, NewEvent, Parked
+from perdure import Accepted, App, Context, Envelope, Parked, Rejected
 from perdure.vocabulary.ids import event_ticks
+from tests.runtime.evolving import (
+    Deposited,
+    DepositedAtFirst,
+    Exchanged,
+    Noticed,
+    PaidOut,
+    Statement,
+    Withdrawn,
+    evolved,
+    first_bank,
+    in_cents,
+    in_euro,
+    line_of,
+    lines,
+    today_s_bank,
+)
 from tests.runtime.support import Opener, at_second, opener, raw
 
 __all__ = ["opener"]
-
-
-@dataclass(frozen=True)
-class DepositedAtFirst:
-    amount: Decimal
-
-
-@dataclass(frozen=True)
-class PaidOut:
-    cents: int
-    currency: str
-
-
-@dataclass(frozen=True)
-class Exchanged:
-    sold: int
-    sold_currency: str
-    bought: int
-    bought_currency: str
-
-
-@dataclass(frozen=True)
-class Deposited:
-    cents: int
-    currency: str
-
-
-@dataclass(frozen=True)
-class Withdrawn:
-    cents: int
-    currency: str
-
-
-@dataclass(frozen=True)
-class Noticed:
-    line: str
-
-
-@dataclass(frozen=True)
-class Statement:
-    """A model that remembers the order: any slip in it shows."""
-
-    lines: tuple[str, ...] = ()
-
-
-def in_cents(data: dict[str, Any]) -> dict[str, Any]:
-    return {"cents": int(data["amount"] * 100)}
-
-
-def in_euro(data: dict[str, Any]) -> dict[str, Any]:
-    return data | {"currency": "EUR"}
-
-
-def unchanged(data: dict[str, Any]) -> dict[str, Any]:
-    return data
-
-
-def both_sides(data: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    if data["sold"] == 0:
-        return []
-    return [
-        ("withdrawn", {"cents": data["sold"], "currency": data["sold_currency"]}),
-        ("deposited_at_last", {"cents": data["bought"], "currency": data["bought_currency"]}),
-    ]
-
-
-KEYINGS: dict[str, dict[str, Any]] = {
-    "of_account": {},
-    "of_currency": {"by": "currency"},
-    "of_bank": {"single": True},
-    "as_recorded": {"order": "recorded"},
-}
-
-
-def first_bank() -> Context:
-    """The bank as it was at first."""
-    bank = Context("bank")
-    bank.event("deposited")(DepositedAtFirst)
-    bank.event("paid_out")(PaidOut)
-    bank.event("exchanged")(Exchanged)
-    service = bank.service("first", Statement)
-
-    @service.react
-    def happened(model: Statement, event: DepositedAtFirst | PaidOut | Exchanged) -> Statement:
-        return Statement((*model.lines, repr(event)))
-
-    return bank
-
-
-def evolved(bank: Context) -> Context:
-    """Today's types, and what leads to them; no class is left for two of the old names."""
-    bank.event("deposited", version=3)(Deposited)
-    bank.event("withdrawn")(Withdrawn)
-    bank.event(Noticed)
-    bank.upcast("deposited", 1)(in_cents)
-    bank.upcast("deposited", 2)(in_euro)
-    bank.upcast("paid_out", 1, into="withdrawn")(unchanged)
-    bank.upcast("exchanged", 1, into=["withdrawn", "deposited_at_last"])(both_sides)
-    bank.upcast("deposited_at_last", 1, into=["deposited"])(lambda data: ("deposited", data, 3))
-    return bank
-
-
-def line_of(event: Deposited | Withdrawn) -> str:
-    return f"{type(event).__name__} {event.cents} {event.currency}"
-
-
-def told(model: Statement, event: Deposited | Withdrawn) -> Statement:
-    return Statement((*model.lines, line_of(event)))
-
-
-def today_s_bank() -> Context:
-    bank = evolved(Context("bank"))
-    for name, keying in KEYINGS.items():
-        bank.service(name, Statement, **keying).react(told)
-    return bank
-
-
-async def lines(app: App, domain: str, key: object, token: int) -> tuple[str, ...]:
-    models = app.context("bank").models
-    view = await models.read(domain, str(key), after=token, wait_seconds=20)
-    return msgspec.json.decode(view.json, type=Statement).lines
 
 
 async def test_a_later_application_reads_what_an_earlier_one_recorded(opener: Opener) -> None:
@@ -185,113 +79,6 @@ async def test_what_is_recorded_stays_as_it_is(opener: Opener) -> None:
         ("deposited", b'{"amount":12.34}', b""),
         ("deposited", b'{"cents":1,"currency":"EUR"}', b'{"schema":3}'),
     ]
-
-
-def parts_of(event: NewEvent) -> list[Deposited | Withdrawn]:
-    """What an event comes to, worked out without an upcaster."""
-    data = msgspec.json.decode(event.data)
-    match event.type, event.metadata:
-        case "deposited", b"":
-            return [Deposited(round(data["amount"] * 100), "EUR")]
-        case "deposited", _:
-            return [Deposited(**data)]
-        case "exchanged", _ if data["sold"]:
-            return [
-                Withdrawn(data["sold"], data["sold_currency"]),
-                Deposited(data["bought"], data["bought_currency"]),
-            ]
-        case "exchanged", _:
-            return []
-    return [Withdrawn(**data)]
-
-
-def arrivals(seed: int, accounts: Sequence[UUID]) -> tuple[list[NewEvent], list[NewEvent]]:
-    """Make events of the first version and of today's, each in an order of arrival of its own."""
-    chance = random.Random(seed)
-    first, bank = first_bank(), today_s_bank()
-    old, new = [], []
-    for number in range(1, 400):
-        cents, currency = number * 100, chance.choice(["EUR", "USD"])
-        choice = chance.randrange(6)
-        id_ = at_second(number, node=chance.getrandbits(40))
-        account = chance.choice(accounts)
-        if choice == 0:
-            event: Any = DepositedAtFirst(Decimal(number))
-        elif choice == 1:
-            event = PaidOut(cents, currency)
-        elif choice == 2:
-            event = Exchanged(cents * chance.randrange(2), "EUR", cents + 1, "USD")
-        else:
-            event = chance.choice([Deposited, Withdrawn])(cents, currency)
-        made = (first if choice < 3 else bank).new(account, event, id=id_)
-        (old if choice < 3 else new).append(made)
-    return (
-        sorted(old, key=lambda _: chance.random()),
-        sorted(new, key=lambda event: event.ticks + chance.randrange(2) * 10**9),
-    )
-
-
-@pytest.mark.parametrize("seed", [1, 2, 3])
-async def test_models_are_those_of_a_sorted_fold_across_versions(opener: Opener, seed: int) -> None:
-    """Half of today's events happened long before what arrived before them: keys fold again."""
-    accounts = [uuid4(), uuid4()]
-    old, new = arrivals(seed, accounts)
-    async with opener(first_bank()) as app:
-        await app.append(*old)
-
-    async with opener(today_s_bank(), batch_events=40) as app:
-        token = 0
-        for start in range(0, len(new), 20):
-            token = (await app.append(*new[start : start + 20])).position
-        await assert_models(app, accounts, [*old, *new], token)
-
-        assert all(
-            app.context("bank").loops[name].refolds for name in ("of_account", "of_currency")
-        )
-
-
-async def assert_models(
-    app: App, accounts: Sequence[UUID], events: list[NewEvent], token: int
-) -> None:
-    happened = sorted(events, key=lambda event: (event.ticks, event.id))
-    parts = [part for event in happened for part in parts_of(event)]
-    assert await lines(app, "of_bank", "", token) == tuple(map(line_of, parts))
-    for currency in ("EUR", "USD"):
-        wanted = tuple(line_of(part) for part in parts if part.currency == currency)
-        assert await lines(app, "of_currency", currency, token) == wanted
-    for account in accounts:
-        for domain, ordered in (("of_account", happened), ("as_recorded", events)):
-            mine = [part for e in ordered if e.entity == account.bytes for part in parts_of(e)]
-            assert await lines(app, domain, account, token) == tuple(map(line_of, mine))
-
-
-async def test_a_late_event_refolds_a_key_that_an_earlier_application_folded(
-    opener: Opener,
-) -> None:
-    """The service is the same in both; the keys of its models were found by the first."""
-
-    def with_service(bank: Context, taken: Any) -> Context:
-        service = bank.service("of_currency", Statement, by=lambda event: event.currency)
-
-        def happened(model: Statement, event: Any) -> Statement:
-            return Statement((*model.lines, f"{event.cents} {event.currency}"))
-
-        happened.__annotations__["event"] = taken
-        service.react(happened)
-        return bank
-
-    first, account = with_service(first_bank(), PaidOut), uuid4()
-    async with opener(first) as app:
-        for second in (10, 30):
-            await app.append(first.new(account, PaidOut(second, "EUR"), id=at_second(second)))
-        await lines(app, "of_currency", "EUR", 2)
-
-    bank = with_service(evolved(Context("bank")), Withdrawn)
-    async with opener(bank) as app:
-        late = bank.new(account, Withdrawn(20, "EUR"), id=at_second(20))
-        token = (await app.append(late)).position
-
-        assert await lines(app, "of_currency", "EUR", token) == ("10 EUR", "20 EUR", "30 EUR")
 
 
 async def test_a_model_as_of_an_earlier_place_is_told_in_today_s_words(opener: Opener) -> None:
@@ -394,6 +181,57 @@ async def test_a_batched_reaction_takes_renamed_events_in_runs_and_parts_alone(
 
     async with opener(bank) as app:
         assert await lines(app, "runs", account, 5) == ("1 2 3", "4", "5")
+
+
+@dataclass(frozen=True)
+class Account:
+    cents: int = 0
+    told: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pay:
+    cents: int
+
+
+async def test_an_entity_decides_on_what_an_earlier_application_recorded(opener: Opener) -> None:
+    first, account = first_bank(), uuid4()
+    async with opener(first) as app:
+        await app.append(
+            first.new(account, DepositedAtFirst(Decimal("12.34")), id=at_second(1)),
+            first.new(account, Exchanged(100, "EUR", 110, "USD"), id=at_second(2)),
+            first.new(account, PaidOut(200, "EUR"), id=at_second(3)),
+        )
+    bank = evolved(Context("bank"))
+    kind = bank.entity("account", Account)
+
+    @kind.update
+    def moved(state: Account, event: Deposited | Withdrawn) -> Account:
+        sign = 1 if isinstance(event, Deposited) else -1
+        return Account(state.cents + sign * event.cents, (*state.told, line_of(event)))
+
+    @kind.handle
+    def pay(state: Account, command: Pay) -> list[Deposited]:
+        if command.cents > state.cents:
+            raise Rejected(f"there are {state.cents}")
+        return [Deposited(command.cents, "EUR")]
+
+    async with opener(bank) as app:
+        paid = await app.send(kind[account], Pay(1044))
+        refused = await app.send(kind[account], Pay(5000))
+        (*_, last) = [event async for event in app.events()]
+
+    assert isinstance(paid, Accepted)
+    assert paid.version == 4
+    assert paid.state.told == (
+        "Deposited 1234 EUR",
+        "Withdrawn 100 EUR",
+        "Deposited 110 USD",
+        "Withdrawn 200 EUR",
+        "Deposited 1044 EUR",
+    )
+    assert isinstance(refused, Rejected)
+    assert (last.type, msgspec.json.decode(last.metadata)["schema"]) == ("deposited", 3)
 
 
 async def test_a_failing_upcaster_parks_the_entity_and_no_other(opener: Opener) -> None:

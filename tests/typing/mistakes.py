@@ -5,6 +5,7 @@ Every line that ends in ``# caught`` must have an error; no other line may. Neve
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import uuid4
 
 import perdure
@@ -67,6 +68,32 @@ def gives_nothing(model: Cart, event: Added) -> None:
 @cart.react
 def forgets_to_return(model: Cart, event: Added) -> Cart:  # caught
     pass
+
+
+@shop.upcast("added", 1)
+def right_upcaster(data: dict[str, Any]) -> dict[str, Any]:
+    return data
+
+
+@shop.upcast("old", 1, into="added")
+def right_rename(data: dict[str, Any]) -> dict[str, Any]:
+    return data
+
+
+@shop.upcast("older", 1, into=["added", "old"])
+def right_split(data: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    return [("added", data), ("old", data)]
+
+
+@shop.upcast("added", 2)  # caught
+def splits_without_into(data: dict[str, Any]) -> list[dict[str, Any]]:
+    return [data]
+
+
+@shop.upcast("added", 3)  # caught
+def gives_an_object(data: dict[str, Any]) -> Added:
+    return Added("tea")
+
 
 
 async def reads() -> None:

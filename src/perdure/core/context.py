@@ -6,6 +6,7 @@ nothing is looked up, checked or run before ``open``, where ``definition`` reads
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Any, Literal, ParamSpec, TypeVar, overload
 from uuid import UUID
 
@@ -17,11 +18,12 @@ from perdure.core.entity import EntityKind
 from perdure.core.event_type import EventType as EventType
 from perdure.core.low import LowDeclaration, Needs
 from perdure.core.retrying import Retry
+from perdure.core.schedules import TickDeclaration, check_schedule
 from perdure.core.service import Service
 from perdure.core.upcasting import Data, Piece, Upcaster, stamped
 from perdure.vocabulary.errors import DefinitionError
 from perdure.vocabulary.events import NewEvent
-from perdure.vocabulary.ids import entity_id, event_id
+from perdure.vocabulary.ids import entity_id, entity_named, event_id
 from perdure.vocabulary.names import SYSTEM_PREFIX, check_context, check_name, check_tag
 
 M = TypeVar("M")
@@ -62,6 +64,7 @@ class Context:
         self.lows: list[LowDeclaration] = []
         self.writers: list[Callable[..., Any]] = []
         self.tables: list[str] = []
+        self.ticks: dict[str, TickDeclaration] = {}
 
     @overload
     def event(self, declared: C, /) -> C: ...
@@ -293,6 +296,28 @@ class Context:
             return function
 
         return add
+
+    def tick(
+        self,
+        name: str,
+        schedule: str,
+        make: Callable[[datetime], Any],
+        *,
+        entity: UUID | None = None,
+    ) -> None:
+        """Have an event recorded whenever a schedule says: ``shop.tick("hourly", "0 * * * *", HourPassed)``.
+
+        ``schedule`` is a cron expression in UTC: minute, hour, day of month, month, day of week; with a
+        sixth field in front, seconds. ``make`` makes the event from the time that it happened. It is about
+        ``entity``, or else about one that belongs to the name. Ticks while nothing runs come once, later.
+        """
+        label = f"{self.name}: tick {name!r}"
+        if check_name(name, "tick") in self.ticks:
+            raise DefinitionError(f"{label} is declared twice")
+        about = entity or entity_named("perdure.tick", name)
+        self.ticks[name] = TickDeclaration(
+            name, check_schedule(schedule, label), make, entity_id(about)
+        )
 
     def new(
         self,

@@ -18,6 +18,7 @@ from perdure.core.kinds import Kind, read_kind
 from perdure.core.lineage import join
 from perdure.core.reactor import Reactor, read_fold, read_service
 from perdure.core.system import SYSTEM_EVENTS
+from perdure.core.ticking import Tick
 from perdure.core.upcasting import Upcasters
 from perdure.core.widening import widen
 from perdure.core.writing import Writer, read_writers
@@ -46,6 +47,7 @@ class Definition(msgspec.Struct, frozen=True):
     effects_by_class: Mapping[type[Any], Effect]
     writers: Mapping[str, Sequence[Writer]]
     tables: tuple[str, ...]
+    ticks: Mapping[str, Tick]
     commanded: frozenset[str]
     code: str
 
@@ -102,6 +104,7 @@ def define(context: Context) -> Definition:
         effects_by_class=effects,
         writers=read_writers(context.writers, context.name, by_class),
         tables=tuple(context.tables),
+        ticks={name: Tick(tick, by_class) for name, tick in context.ticks.items()},
         code=_code(context),
         commanded=frozenset(
             name for k in kinds.values() if not k.declared.raw for name in k.reactor.reactions

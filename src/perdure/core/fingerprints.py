@@ -13,7 +13,7 @@ import hashlib
 import inspect
 import sys
 import sysconfig
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from types import CodeType, FunctionType, MethodType, ModuleType
@@ -26,12 +26,12 @@ _PLAIN = (
 )  # fmt: skip
 
 
-def function_fingerprint(function: Callable[..., Any]) -> str:
-    """Give 16 characters that stay while the function does the same, and change when it is mended.
+def function_fingerprint(*functions: Callable[..., Any]) -> str:
+    """Give 16 characters that stay while the functions do the same, and change when one is mended.
 
     Another version of Python gives others: its bytecode is different.
     """
-    reading = _Reading(function)
+    reading = _Reading(functions)
     digest = hashlib.blake2b(digest_size=8)
     for text in reading.texts():
         digest.update(text.encode("utf-8", "surrogatepass"))
@@ -39,21 +39,20 @@ def function_fingerprint(function: Callable[..., Any]) -> str:
 
 
 class _Reading:
-    """A walk over a function and what it reaches, each part once, in an order that is always the same."""
+    """A walk over functions and what they reach, each part once, in an order that is always the same."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, functions: Sequence[Callable[..., Any]]) -> None:
         self._waiting: list[Any] = []
         self._numbers: dict[int, int] = {}
-        self._package = _top(getattr(function, "__module__", None) or type(function).__module__)
+        self._packages = {_top(_module(function)) for function in functions}
         self._libraries = tuple(
             sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")
         )
-        self._root = self._value(function)
-        self._refer(function)
+        self._roots = self._values(functions)
 
     def texts(self) -> Iterator[str]:
         """Give a text for each part; parts that are found on the way come later."""
-        yield self._root
+        yield self._roots
         at = 0
         while at < len(self._waiting):
             part = self._waiting[at]
@@ -138,8 +137,8 @@ class _Reading:
         return f"#{self._numbers[id(part)]}"
 
     def _is_own(self, module: str | None) -> bool:
-        """Tell whether a module is the user's: of the function's own package, or no library."""
-        if module is None or _top(module) == self._package:
+        """Tell whether a module is the user's: of the functions' own packages, or no library."""
+        if module is None or _top(module) in self._packages:
             return True
         file = getattr(sys.modules.get(module), "__file__", None) or ""
         return bool(file) and not file.startswith(self._libraries) and _top(module) != "perdure"
@@ -196,6 +195,10 @@ def _wrapped(value: Any) -> Any:
 def _list(*texts: str) -> str:
     """Join texts so that no two lists read alike."""
     return "(" + "".join(f"{len(text)}:{text}," for text in texts) + ")"
+
+
+def _module(function: Callable[..., Any]) -> str:
+    return getattr(function, "__module__", None) or type(function).__module__
 
 
 def _top(module: str) -> str:

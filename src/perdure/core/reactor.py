@@ -45,7 +45,8 @@ class Reactor(msgspec.Struct, frozen=True):
     def read(self, event: RecordedEvent) -> Any:
         """Read an event's payload: the declared class, or a dictionary. Raises ``InvalidData``."""
         declared = self.payloads.get(event.type)
-        if self.older is not None and (declared is None or b'"schema"' in event.metadata):
+        metadata = event.metadata
+        if self.older and (declared is None or (metadata and b"schema" in metadata)):
             return self.older(event)
         return declared.codec.decode(event.data) if declared else read_object(event.data)[0]
 

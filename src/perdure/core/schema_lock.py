@@ -111,10 +111,7 @@ def _compare_one(
     context: str, locked: LockedContext, definition: Definition | None
 ) -> Iterator[Finding]:
     if definition is None:
-        for name, event in sorted(locked.events.items()):
-            advice = f"give the application {context!r} too, or lock it without"
-            what = (Change("", "its context is gone", breaks=True),)
-            yield Finding(context, name, "incompatible", event.version, None, what, advice)
+        yield from _without_context(context, locked)
         return
     types, upcasters = _declared(definition), definition.upcasters
     for name in sorted(locked.events.keys() | locked.upcast.keys() | types.keys()):
@@ -135,6 +132,13 @@ def _compare_one(
             yield _gone(context, name, event, types, locked, upcasters)
         elif event is not None and declared is not None:
             yield _changed(context, event, declared, upcasters)
+
+
+def _without_context(context: str, locked: LockedContext) -> Iterator[Finding]:
+    for name, event in sorted(locked.events.items()):
+        advice = f"give the application {context!r} too, or lock it without"
+        what = (Change("", "its context is gone", breaks=True),)
+        yield Finding(context, name, "incompatible", event.version, None, what, advice)
 
 
 def _changed(

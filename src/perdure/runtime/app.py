@@ -16,6 +16,7 @@ from perdure.runtime.commands import Caller
 from perdure.runtime.config import Settings
 from perdure.runtime.live import LiveContext
 from perdure.runtime.pacing import Pacer
+from perdure.runtime.rewriting import Written, rewrite, writes
 from perdure.runtime.telemetry import Meter
 from perdure.runtime.watchdog import Watchdog
 from perdure.vocabulary.commits import Committed, Guard
@@ -244,6 +245,26 @@ class App:
         async for batch in live.read(Read(criteria=criteria or Criteria(), **request)):
             for event in batch:
                 yield event
+
+    async def writes(
+        self, *, context: str | None = None, after: int = 0, upto: int | None = None
+    ) -> AsyncIterator[Written]:
+        """Give what the ``write`` functions make of recorded events, to run into another database.
+
+        In order of position, behind ``after`` and up to ``upto``; in constant memory.
+        """
+        live = self.context(context or self._only())
+        async for written in writes(live.log, live.definition, after=after, upto=upto):
+            yield written
+
+    async def rewrite(self, *, context: str | None = None) -> int:
+        """Empty a context's own tables and fill them again from history; give how many events made them.
+
+        All in one commit, so that nobody sees them empty: for tables that fit in memory. Raises ``Contended``
+        when events are recorded faster than this, ``InvalidData`` for a statement that fails.
+        """
+        live = self.context(context or self._only())
+        return await rewrite(live.log, live.definition)
 
     def troubles(self) -> Mapping[str, str]:
         """Say which loops stand still, and why; empty while all is well."""

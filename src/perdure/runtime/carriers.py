@@ -13,7 +13,7 @@ from perdure.core.parcels import Parcel, unpack
 from perdure.core.retrying import Retry
 from perdure.ports.engine import Log
 from perdure.ports.environment import Clock
-from perdure.runtime import undelivered
+from perdure.runtime import ticks, undelivered
 from perdure.runtime.attempts import Beside, Withdrawn
 from perdure.runtime.commands import Commands
 from perdure.runtime.effects import Effects
@@ -76,6 +76,11 @@ class Carriers:
         self._context, self._definitions, self._logs = context, definitions, logs
         self._log, self._commands, self._effects = logs[context], commands, effects
         self._clock = clock
+        self._ticks = ticks.Ticks(self._log, definitions[context], clock)
+
+    async def begin(self) -> None:
+        """See to it that the ticks of the context go on."""
+        await self._ticks.begin()
 
     def lane(self, intent: Intent) -> tuple[str, str]:
         """Give what an intent is carried out in order with."""
@@ -91,7 +96,8 @@ class Carriers:
 
     def code(self, kind: str, target: str) -> str:
         """Give the fingerprint of what carries this out, as far as it is the user's."""
-        definition = self._definitions.get(self._context if kind == "effect" else target)
+        abroad = kind in ("emit", "command")
+        definition = self._definitions.get(target if abroad else self._context)
         if definition is None:
             return ""
         if kind == "effect":
@@ -102,11 +108,12 @@ class Carriers:
     async def carry(self, intent: Intent, attempt: int) -> None:
         """Send a command, or run an effect. Raises ``NotCarried``, ``EngineError``."""
         try:
-            parcel = unpack(intent)
-            if intent.kind == "command":
-                await self._send(intent, parcel)
+            if intent.kind == ticks.KIND:
+                await self._ticks.record(intent)
+            elif intent.kind == "command":
+                await self._send(intent, unpack(intent))
             else:
-                await self._run(intent, parcel, attempt)
+                await self._run(intent, unpack(intent), attempt)
         except Withdrawn:
             await self._settle(intent)
         except (EngineError, NotCarried):

@@ -11,7 +11,7 @@ import msgspec
 
 from perdure.ports.engine import Log
 from perdure.ports.environment import Environment
-from perdure.runtime import undelivered
+from perdure.runtime import ticks, undelivered
 from perdure.runtime.carriers import Carriers, NotCarried
 from perdure.runtime.logs import logger as make_logger
 from perdure.runtime.undelivered import Undelivered
@@ -22,7 +22,7 @@ PAGE = 256
 IN_FLIGHT_MAX = 256
 IDLE_SECONDS = 1.0
 BACK_OFF_SECONDS_MAX = 10.0
-_LANED = ("command", "effect")
+_LANED = ("command", "effect", ticks.KIND)
 
 logger = make_logger("perdure.deliver")
 
@@ -61,10 +61,13 @@ class DeliverLoop:
 
     async def run(self) -> None:
         """Deliver until cancelled. Failures of the store are waited out; nothing is skipped."""
-        wait = 0.1
+        wait, begun = 0.1, False
         try:
             while True:
                 try:
+                    if not begun:
+                        await self._carriers.begin()
+                        begun = True
                     await self._load()
                     self._given.clear()
                     await self._round()

@@ -4,14 +4,16 @@ One rule: all of it is read from the stack when it is needed, because in the yea
 cost nothing. ``watchdog`` asks; ``react`` and ``folder`` name the events they are busy with.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import length_hint
+from typing import Any
 
 import msgspec
 
 from perdure.core.fingerprints import function_fingerprint
 from perdure.core.reactions import Delivery, Reaction
 from perdure.core.reactor import Reactor
+from perdure.core.widening import PartsReaction, Reading
 from perdure.runtime.watchdog import Hung, Stack, users_call
 from perdure.vocabulary.events import RecordedEvent
 from perdure.vocabulary.ids import id_text
@@ -32,11 +34,9 @@ def loop_name(reactor: Reactor) -> str:
 
 def code_of(reactor: Reactor, type_: str) -> str:
     """Fingerprint what is called for an event of this type; empty when nothing is any more."""
-    reaction = reactor.reactions.get(type_)
-    if reaction is None:
+    if type_ not in reactor.reactions:
         return ""
-    by = "" if reactor.by is None else function_fingerprint(reactor.by)
-    return function_fingerprint(reaction.function) + by
+    return function_fingerprint(*_called(reactor, type_))
 
 
 def hung_folding(
@@ -71,6 +71,20 @@ def hung_reading(
     label = _label(context, reactor, stack)
     entity = Waiting(id_text(event.entity), event.position, source=True)
     return _hung(context, reactor, label, event, waiting or entity)
+
+
+def _called(reactor: Reactor, type_: str) -> Iterator[Callable[..., Any]]:
+    """Give the user's functions that an event of this type is led through."""
+    reaction = reactor.reactions[type_]
+    if isinstance(reaction, PartsReaction):
+        yield from (part.function for part in reaction.by_type.values())
+    else:
+        yield reaction.function
+    if reactor.by is not None:
+        yield reactor.by
+    reading = getattr(reactor.older, "__self__", None)
+    if isinstance(reading, Reading) and type_ in reading.upcasters.comes_to:
+        yield from (step.function for _, step in sorted(reading.upcasters.steps.items()))
 
 
 def _hung(

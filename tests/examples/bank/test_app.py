@@ -20,7 +20,7 @@ from examples.bank.commands import (
     WithdrawFunds,
 )
 from examples.bank.deciding import OVERDRAFT_MAX
-from perdure import Accepted, App, Outcome, Rejected
+from perdure import Accepted, App, Rejected
 
 D = Decimal
 FIRST, SECOND = "000001", "000002"
@@ -31,7 +31,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return "memory://" if request.param == "memory" else f"sqlite:///{tmp_path}/store"
 
 
-async def ask(app: App, command: AccountCommand) -> Outcome[Any]:
+async def ask(app: App, command: AccountCommand) -> Accepted[Any] | Rejected:
     """Send a command to the account that decides on it."""
     return await app.send(account.named(command.account_id), command)
 
