@@ -28,6 +28,11 @@ class FeeCharged:
     cents: int
 
 
+@dataclass(frozen=True)
+class Balance:
+    cents: int = 0
+
+
 def cents(data: dict[str, Any]) -> dict[str, Any]:
     return {"cents": int(data["amount"] * 100)}
 
@@ -337,10 +342,10 @@ def test_older_versions_than_the_first_upcaster_may_be_left_behind() -> None:
 def test_a_reaction_to_a_name_that_is_another_one_today_is_named() -> None:
     context = bank(1)
     context.upcast("paid_in", 1, into="deposited")(same)
-    service = context.service("account", Deposited)
+    service = context.service("account", Balance)
 
     @service.react("paid_in")
-    def paid(model: Deposited, event: dict[str, Any]) -> Deposited:
+    def paid(model: Balance, event: dict[str, Any]) -> Balance:
         return model
 
     with pytest.raises(DefinitionError, match="'paid_in' comes to 'deposited' by an upcaster"):

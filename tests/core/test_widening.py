@@ -97,6 +97,25 @@ def test_an_entity_skips_the_parts_it_does_not_take() -> None:
     assert kind.advance(kind.initial, HISTORY).state == Balance(-3)
 
 
+def test_a_reaction_by_name_gets_a_dictionary_in_today_s_shape() -> None:
+    context = bank()
+    service = context.service("seen", Balance)
+
+    @service.react("fee_charged")
+    def charged(model: Balance, event: dict[str, Any]) -> Balance:
+        return Balance(model.cents + event["cents"])
+
+    reactor = define(context).reactors["seen"]
+    read = [reactor.read(event) for event in HISTORY if event.type in reactor.criteria.types]
+
+    assert [[part.payload for part in parts.items] for parts in read] == [
+        [{"cents": 1}],
+        [],
+        [{"cents": 2}],
+        [],
+    ]
+
+
 def test_writers_run_over_history_in_today_s_words() -> None:
     context = bank()
 

@@ -1,6 +1,7 @@
 """Inviting customers: the functions by themselves, and the same ones on every shell (S4, A.9)."""
 
 import asyncio
+import sqlite3
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -8,7 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import perdure
+from examples.invite.app import invitations
 from examples.invite.functions import (
+    CUSTOMERS_TABLE,
     Customer,
     CustomerInvited,
     InviteCustomer,
@@ -18,8 +22,8 @@ from examples.invite.functions import (
     project,
     write,
 )
-from perdure import Emit, Rejected, Reply, Statement, matching
-from tests.examples.inviting import Shell, acceptance, shell
+from perdure import Emit, InvalidData, Rejected, Reply, Statement, matching
+from tests.examples.inviting import InProcess, Shell, acceptance, shell
 
 MADE_ID = UUID(int=7, version=4)
 INVITED = CustomerInvited(MADE_ID, "hello@you.com")
@@ -106,3 +110,51 @@ async def test_of_64_at_once_one_makes_the_customer_and_the_others_get_that_one(
 
     assert told == [told[0]] * 64
     assert await any_shell.customer(told[0]["id"]) == told[0]
+
+
+# --- the table ------------------------------------------------------------------------------------
+
+
+def customers(database: Path) -> list[tuple[str, str, int]]:
+    with sqlite3.connect(database) as connection:
+        return connection.execute("SELECT * FROM customers ORDER BY email").fetchall()
+
+
+async def test_the_table_can_be_written_again_from_history(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path}/store"
+    async with perdure.open(invitations(keeps_table=True), store=store) as app:
+        shell = InProcess(app)
+        told = [await shell.invite(f"{n % 20:02}@you.com") for n in range(30)]
+        expected = sorted({(one["email"], one["id"]) for one in told})
+
+        elsewhere = sqlite3.connect(tmp_path / "elsewhere.db")
+        elsewhere.execute(CUSTOMERS_TABLE)
+        async for written in app.writes():
+            for statement in written.statements:
+                elsewhere.execute(statement.sql, [*map(str, statement.parameters)][:2] + [True])
+        elsewhere.commit()
+        elsewhere.close()
+        live = customers(tmp_path / "store" / "invite.db")
+
+        assert [(email, id_) for id_, email, _ in live] == expected
+        assert {invited for *_, invited in live} == {1}
+        assert customers(tmp_path / "elsewhere.db") == live
+        assert await app.rewrite() == 20
+        assert customers(tmp_path / "store" / "invite.db") == live
+
+
+async def test_the_table_refuses_a_second_customer_of_one_address(tmp_path: Path) -> None:
+    """Also one that nobody could find, because it was recorded without its tag."""
+    context = invitations(keeps_table=True)
+    untagged = context.new(MADE_ID, INVITED)
+    again = context.new(uuid4(), CustomerInvited(uuid4(), "hello@you.com"))
+
+    async with perdure.open(context, store=f"sqlite:///{tmp_path}/store") as app:
+        await app.append(untagged)
+        with pytest.raises(InvalidData, match="UNIQUE constraint failed: customers.email"):
+            await app.append(again)
+        with pytest.raises(Rejected, match="UNIQUE constraint failed: customers.email"):
+            await InProcess(app).invite("hello@you.com")
+
+        assert [event.entity_id async for event in app.events()] == [MADE_ID]
+    assert customers(tmp_path / "store" / "invite.db") == [(str(MADE_ID), "hello@you.com", 1)]

@@ -1,6 +1,7 @@
 """A function that never returns costs one restart, and then only its own key."""
 
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 from uuid import uuid1, uuid4
@@ -61,7 +62,8 @@ def test_a_function_that_never_returns_ends_the_process_and_parks_its_key(
     ill, well = str(uuid4()), str(uuid4())
     with Guarded(tmp_path) as served:
         served.note(ill, "first")
-        served.note(ill, "endless")
+        with suppress(ConnectionError):  # the loop may hang before it has answered
+            served.note(ill, "endless")
         code, said = served.ended()
     assert code == 70
     assert "notes.journal: noted" in said
