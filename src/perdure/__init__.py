@@ -46,6 +46,7 @@ from perdure.vocabulary.errors import NotFound as NotFound
 from perdure.vocabulary.errors import OutcomeUnknown as OutcomeUnknown
 from perdure.vocabulary.errors import Parked as Parked
 from perdure.vocabulary.errors import PerdureError as PerdureError
+from perdure.vocabulary.errors import QueryNotFound as QueryNotFound
 from perdure.vocabulary.errors import Rejected as Rejected
 from perdure.vocabulary.errors import RequestKeyReused as RequestKeyReused
 from perdure.vocabulary.errors import StorageFull as StorageFull
@@ -118,6 +119,7 @@ __all__ = [
     "OutcomeUnknown",
     "Parked",
     "PerdureError",
+    "QueryNotFound",
     "Receipt",
     "RecordedEvent",
     "Rejected",

@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -48,6 +49,14 @@ def execute(*arguments: object, **options: Any) -> Ended:
         command(*arguments), cwd=ROOT, capture_output=True, timeout=30, check=False, **options
     )
     return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
+    """Wait until a condition holds that another process brings about."""
+    late = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < late, "it never came to that"
+        time.sleep(0.02)
 
 
 def id_at(number: int) -> UUID:

@@ -5,7 +5,7 @@ from importlib.metadata import version
 import pytest
 
 from perdure.cli.lazy import Lazy
-from perdure.cli.main import COMMANDS, config, events, model
+from perdure.cli.main import COMMANDS, config, events, intents, model, schema
 from tests.cli.support import ROOT, Cli, execute
 
 #: What a command line that only prints its help has no use for.
@@ -13,7 +13,7 @@ HEAVY = ("uvicorn", "starlette", "apsw", "uvloop", "rich.progress", "perdure.eng
 
 
 def every_command() -> list[Lazy]:
-    groups = (events, model, config)
+    groups = (events, model, intents, config, schema)
     return [*COMMANDS, *(lazy for group in groups for lazy in group.lazy.values())]
 
 

@@ -131,7 +131,7 @@ async def test_the_table_can_be_written_again_from_history(tmp_path: Path) -> No
         elsewhere.execute(CUSTOMERS_TABLE)
         async for written in app.writes():
             for statement in written.statements:
-                elsewhere.execute(statement.sql, [*map(str, statement.parameters)][:2] + [True])
+                elsewhere.execute(statement.sql, statement.parameters)
         elsewhere.commit()
         elsewhere.close()
         live = customers(tmp_path / "store" / "invite.db")
@@ -151,9 +151,9 @@ async def test_the_table_refuses_a_second_customer_of_one_address(tmp_path: Path
 
     async with perdure.open(context, store=f"sqlite:///{tmp_path}/store") as app:
         await app.append(untagged)
-        with pytest.raises(InvalidData, match="UNIQUE constraint failed: customers.email"):
+        with pytest.raises(InvalidData, match="UNIQUE constraint failed"):
             await app.append(again)
-        with pytest.raises(Rejected, match="UNIQUE constraint failed: customers.email"):
+        with pytest.raises(Rejected, match="UNIQUE constraint failed"):
             await InProcess(app).invite("hello@you.com")
 
         assert [event.entity_id async for event in app.events()] == [MADE_ID]

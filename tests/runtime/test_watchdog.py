@@ -1,10 +1,9 @@
 """A function that never returns is named, ends the process, and is parked at the next start."""
 
 import asyncio
-import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,17 +11,13 @@ import msgspec
 import pytest
 
 from perdure import App, Context, KeyParked, Parked
-from perdure.engines.memory import MemoryEngine
-from perdure.runtime.environment import SystemClock
 from perdure.runtime.hanging import loop_name
-from perdure.runtime.watchdog import EXIT_CODE, Hung, Stack, Watchdog, forget, mark, marks
+from perdure.runtime.watchdog import EXIT_CODE, Hung, Watchdog, mark, marks
 from perdure.vocabulary.commits import Commit
+from tests.runtime.ending import SECONDS, Ending
 from tests.runtime.support import Opener, at_second, opener, raw
 
 __all__ = ["opener"]
-
-#: How long a function may take in these tests: long enough for a busy machine to do what is quick.
-SECONDS = 0.4
 
 
 @dataclass(frozen=True)
@@ -33,30 +28,6 @@ class Added:
 @dataclass(frozen=True)
 class Told:
     skus: tuple[str, ...] = ()
-
-
-class ProcessEndedError(BaseException):
-    """Stands for the end of the process: nothing of ours may take it for a failure of the function."""
-
-
-@dataclass(frozen=True)
-class Ending:
-    """What the watchdog does instead of ending the process: it frees the function, which then dies."""
-
-    codes: list[int] = field(default_factory=list)
-    came: threading.Event = field(default_factory=threading.Event)
-
-    def end(self, code: int) -> None:
-        self.codes.append(code)
-        self.came.set()
-
-    async def wait(self) -> None:
-        assert await asyncio.to_thread(self.came.wait, 30)
-
-    def spin(self) -> None:
-        while not self.came.is_set():
-            pass
-        raise ProcessEndedError
 
 
 Take = Callable[[Told, str], None]
@@ -130,34 +101,20 @@ async def test_a_call_that_does_not_return_is_named_and_marked_and_ends_the_proc
     assert "in spin" in capfd.readouterr().err
 
 
-async def test_what_hung_is_parked_at_the_next_start_and_the_others_go_on(opener: Opener) -> None:
+async def test_what_hung_is_parked_at_every_start_and_the_others_go_on(opener: Opener) -> None:
     ending, ill, well = Ending(), uuid4(), uuid4()
     async with opened(opener, shop_that(ill_on_bad(ending)), ending) as app:
         await add(app, ill, "a", "bad", "b")
         await ending.wait()
 
-    again = Ending()
-    async with opened(opener, shop_that(ill_on_bad(again)), again) as app:
-        token = await add(app, well, "x", "y")
-        assert await told(app, well, token) == ("x", "y")
-        with pytest.raises(Parked, match=r"at position 2: .*added did not return within 0.4 s"):
-            await told(app, ill, token)
-        assert not await marks(app.context("shop").log)
-    assert not again.codes
-
-
-async def test_what_hung_stays_parked_at_every_start_with_the_same_code(opener: Opener) -> None:
-    ending, cart = Ending(), uuid4()
-    async with opened(opener, shop_that(ill_on_bad(ending)), ending) as app:
-        await add(app, cart, "bad")
-        await ending.wait()
-
-    for _ in range(2):
+    for start in range(2):
         again = Ending()
         async with opened(opener, shop_that(ill_on_bad(again)), again) as app:
-            token = await add(app, uuid4(), "x")
-            with pytest.raises(Parked, match="did not return"):
-                await told(app, cart, token)
+            token = await add(app, well, "x", second=start)
+            assert await told(app, well, token) == ("x",) * (start + 1)
+            with pytest.raises(Parked, match=r"at position 2: .*added did not return within 0.4 s"):
+                await told(app, ill, token)
+            assert not await marks(app.context("shop").log)
         assert not again.codes
 
 
@@ -366,64 +323,6 @@ async def test_a_loop_that_sleeps_or_is_busy_with_other_things_is_left_alone(
         be_busy()
         await asyncio.sleep(3 * SECONDS)  # the time in which it must not bite
     assert not ending.codes
-
-
-# -- by itself -------------------------------------------------------------------------------------
-
-
-def decide(ending: Ending) -> Hung:
-    """Stands for a ``handle`` function."""
-    ending.spin()
-    raise AssertionError
-
-
-def refusing(stack: Stack) -> Hung:
-    return Hung(context="bank", loop="decide", key="c1", label=stack[0].f_code.co_name)
-
-
-async def test_any_call_can_be_watched_and_its_mark_is_found_and_forgotten() -> None:
-    log = await MemoryEngine(SystemClock()).open("bank")
-    ending = Ending()
-    watchdog = Watchdog(SECONDS, end=ending.end)
-    watchdog.start()
-    with pytest.raises(ProcessEndedError), watchdog.watching(log, refusing):
-        decide(ending)
-    watchdog.stop()
-
-    (hung,) = await marks(log, "decide")
-    assert (hung.key, hung.label, hung.seconds) == ("c1", "decide", SECONDS)
-    assert not await marks(log, "react/cart")
-    await log.commit([Commit(records=(forget(hung),))])
-    assert not await marks(log)
-
-
-def say_nothing(stack: Stack) -> Hung:
-    raise ValueError("nothing to say")
-
-
-@pytest.mark.parametrize("describe", [refusing, say_nothing])
-async def test_the_process_ends_though_nothing_can_be_marked_or_said(
-    describe: Callable[[Sequence[Any]], Hung], caplog: pytest.LogCaptureFixture
-) -> None:
-    log = await MemoryEngine(SystemClock()).open("bank")
-    await log.close()
-    ending = Ending()
-    watchdog = Watchdog(SECONDS, end=ending.end)
-    watchdog.start()
-    with pytest.raises(ProcessEndedError), watchdog.watching(log, describe):
-        decide(ending)
-    watchdog.stop()
-
-    assert ending.codes == [EXIT_CODE]
-    assert "does not return" in caplog.text
-
-
-async def test_it_can_be_turned_off() -> None:
-    watchdog = Watchdog(0, end=Ending().end)
-    watchdog.start()
-    with watchdog.watching(None, say_nothing):
-        assert not any(t.name == "perdure-watchdog" for t in threading.enumerate())
-    watchdog.stop()
 
 
 async def until_free(app: App) -> None:

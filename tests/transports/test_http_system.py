@@ -84,9 +84,11 @@ async def test_stats_have_the_names_of_the_production_perhap() -> None:
         "99",
         "999",
     }
-    operations = ("event_get", "event_post", "model_get")
+    operations = ("event_get", "event_post", "model_get", "command")
     assert set(stats) == {f"{o}_{f}" for o in operations for f in figures} | {
         "total_events", "total_entities", "total_domains", "total_realms",
+        "commands_in_flight", "command_conflicts", "deliveries_parked", "snapshots_ignored",
+        "effects_succeeded", "effects_failed", "effects_unknown",
     }  # fmt: skip
     assert list(stats) == sorted(stats)
     assert stats["event_post_value"] == stats["event_post_one"] == 3

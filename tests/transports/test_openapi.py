@@ -26,6 +26,7 @@ from schemathesis.specs.openapi.checks import (
 from perdure import Context
 from perdure.transports.routes.table import ROWS
 from perdure.transports.server import HttpServer
+from tests.transports.bank import ACCOUNT, make_bank
 from tests.transports.http_support import (
     CART,
     EVENT,
@@ -104,21 +105,68 @@ async def test_the_document_is_valid_for_classes_of_every_kind() -> None:
 
 
 async def test_every_row_is_described() -> None:
-    document = await described()
+    document = await described(make_shop(), make_bank())
     slots = lambda path: len(path.split("/"))  # noqa: E731
     described_rows = {
-        (method.upper(), slots(path), path.rpartition("/")[2].strip("{}"))
+        (method.upper(), slots(path), *path.replace("{", "").replace("}", "").split("/")[-2:])
         for path, item in document["paths"].items()
         for method in item
         if method != "parameters"
     }
 
     for row in ROWS:
-        last = row.path.rpartition("/")[2].strip("{}")
+        *_, group, last = row.path.replace("{", "").replace("}", "").split("/")
         assert any(
-            method == row.method and depth == slots(row.path) and last in name.split("_or_")
-            for method, depth, name in described_rows
+            method == row.method
+            and depth == slots(row.path)
+            and (last in name.split("_or_") or group == of == "commands")
+            for method, depth, of, name in described_rows
         ), row.path
+
+
+def only_schema(content: dict[str, Any], document: dict[str, Any]) -> OAS31Validator:
+    schema = content["content"]["application/json"]["schema"]
+    return OAS31Validator({**schema, "components": document["components"]})
+
+
+async def test_a_command_is_described_by_its_class_and_its_outcome_by_the_state() -> None:
+    document = await described(make_bank())
+    deposit = document["paths"]["/bank/account/{entity}/commands/deposit"]["post"]
+    transfer = document["paths"]["/bank/commands/transfer"]["post"]
+
+    takes = only_schema(deposit["requestBody"], document)
+    assert takes.is_valid({"amount": 1.5})
+    assert not takes.is_valid({"amount": "much"})
+    assert not takes.is_valid({})
+    parameters = {p["name"]: p for p in deposit["parameters"]}
+    assert set(parameters) == {"query", "Idempotency-Key", "If-Match", "Perdure-Wait"}
+    assert parameters["query"]["schema"] == {"enum": ["balance", "broken"]}
+    assert {"200", "409", "412", "422", "503", "default"} == set(deposit["responses"])
+    assert "412" not in transfer["responses"]
+    assert [p["name"] for p in transfer["parameters"]] == ["Idempotency-Key", "Perdure-Wait"]
+
+    async with shop_client(make_bank()) as client:
+        outcome = await client.post(f"/bank/account/{ACCOUNT}/commands/deposit", json={"amount": 1})
+        opening = await client.post("/bank/commands/open", json={"owner": "Ann"})
+        refused = await client.post(f"/bank/account/{ACCOUNT}/commands/deposit", json={"amount": 0})
+
+    only_schema(deposit["responses"]["200"], document).validate(outcome.json())
+    gives = document["paths"]["/bank/commands/open"]["post"]["responses"]["200"]
+    only_schema(gives, document).validate(opening.json())
+    problem = deposit["responses"]["422"]["content"]["application/problem+json"]["schema"]
+    OAS31Validator({**problem, "components": document["components"]}).validate(refused.json())
+    assert set(outcome.headers) >= {name.lower() for name in deposit["responses"]["200"]["headers"]}
+
+
+async def test_only_kinds_that_have_queries_are_described_with_them() -> None:
+    document = await described(make_shop(), make_bank())
+
+    def parameters(path: str) -> set[str]:
+        return {p["name"] for p in document["paths"][path]["get"]["parameters"]}
+
+    assert "query" in parameters("/bank/account/{entity}/model")
+    assert "query" not in parameters("/store/cart/{entity}/model")
+    assert "query" not in parameters("/v1/model/{domain}/{entity}")
 
 
 async def test_a_declared_type_is_described_by_its_class() -> None:
@@ -184,7 +232,8 @@ def served_in_a_thread() -> Iterator[str]:
     is_ready, stop = threading.Event(), threading.Event()
 
     async def serve() -> None:
-        async with opened(wait_seconds_max=0.1, cors="*") as http:
+        contexts = make_shop(), make_bank()
+        async with opened(*contexts, wait_seconds_max=0.1, cors="*") as http:
             await ask(http, "POST", f"/store/note/{CART}/{EVENT}".encode(), b"{}")
             server = HttpServer(http, "127.0.0.1", 0, on_stopping=http.stopping.set)
             async with server:
@@ -226,7 +275,8 @@ def test_nothing_that_is_made_of_the_document_breaks_the_server() -> None:
             def check(case: Any) -> None:
                 answer = case.call(timeout=10)
                 case.validate_response(answer, checks=checks)
-                # the one error of the server that a client can bring about: a position to come
-                assert answer.status_code < 500 or b"not-caught-up" in answer.content
+                # what a client can bring about: a position to come, and functions made to fail
+                made = (b"not-caught-up", b"handler-failed", b"answer-failed")
+                assert answer.status_code < 500 or any(slug in answer.content for slug in made)
 
             check()

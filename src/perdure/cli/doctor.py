@@ -11,17 +11,19 @@ from typing import Literal
 import click
 import msgspec
 
+from perdure.cli.deliveries import moment, moment_text, parked
 from perdure.cli.exits import ExitCode
 from perdure.cli.loading import choose_contexts, opened
 from perdure.cli.options import app_argument, context_option, json_option, with_settings
 from perdure.cli.output import Output
+from perdure.cli.paging import records
 from perdure.cli.progress import progress
-from perdure.cli.status import records
 from perdure.core.definition import define
 from perdure.core.reacting import Checkpoint, ParkedKey
 from perdure.opening import VERSION
 from perdure.runtime.config import Settings
 from perdure.runtime.live import LiveContext
+from perdure.runtime.undelivered import Undelivered
 from perdure.vocabulary.errors import PerdureError
 
 #: The oldest SQLite whose write-ahead log does not lose data on a rare race at a checkpoint.
@@ -91,7 +93,7 @@ async def _findings(
         async with opened(contexts, settings) as app_opened:
             yield Finding("ok", "store", f"{settings.store} opens")
             for live in app_opened.contexts.values():
-                for check in (_rows, _checkpoints, _parked):
+                for check in (_rows, _checkpoints, _parked, _deliveries):
                     async for finding in check(live):
                         yield finding
     except PerdureError as failure:
@@ -156,4 +158,24 @@ async def _parked(live: LiveContext) -> AsyncIterator[Finding]:
             "error",
             live.name,
             f"{reactor} {parked.key} is parked at position {parked.position}: {parked.cause}",
+        )
+
+
+async def _deliveries(live: LiveContext) -> AsyncIterator[Finding]:
+    """Find the deliveries that stand still: one finding for all of a target."""
+    counts: dict[tuple[str, str], int] = {}
+    oldest: dict[tuple[str, str], Undelivered] = {}
+    async for _, record in parked(live.log):
+        what = record.kind, record.target
+        counts[what] = counts.get(what, 0) + 1
+        first = oldest.setdefault(what, record)
+        oldest[what] = min(first, record, key=lambda one: one.at)
+    for what, first in oldest.items():
+        count = counts[what]
+        yield Finding(
+            "error",
+            live.name,
+            f"{count:,} parked {'delivery' if count == 1 else 'deliveries'} of {' '.join(what)}, "
+            f"the oldest since {moment_text(moment(first.at))}: {first.cause}. "
+            "See `perdure intents list --parked`",
         )

@@ -87,8 +87,10 @@ class EventReader:
                 "/event_id",
             )
         _, data = read_object(bytes(given.data))
-        if declared is not None:
-            declared.codec.decode(data)
+        metadata = bytes(given.metadata) if given.metadata else b""
+        upcasters = self._definition.upcasters
+        if declared is not None or given.type in upcasters.comes_to:
+            upcasters.read(given.type, metadata, data)
         return NewEvent(
             type=given.type,
             entity=entity_id(given.entity_id),
@@ -96,7 +98,7 @@ class EventReader:
             data=data,
             domain=self._domain(given.domain),
             tags=tuple(map(check_tag, given.tags)) if given.tags else (),
-            metadata=_imported(bytes(given.metadata)) if given.metadata else _IMPORTED,
+            metadata=_imported(metadata) if metadata else _IMPORTED,
         )
 
     def _check_undeclared(self, name: str) -> None:

@@ -15,8 +15,10 @@ from perdure.cli.options import Invocation, debug_option
 
 COMMANDS = (
     Lazy("serve", "perdure.cli.serve:serve", "Serve an application over HTTP."),
+    Lazy("send", "perdure.cli.send:send", "Send a command, and print what became of it."),
     Lazy("events", "perdure.cli.main:events", "Append, follow, export and import events."),
     Lazy("model", "perdure.cli.main:model", "Show a model, its history, and what changed in it."),
+    Lazy("intents", "perdure.cli.main:intents", "What is to be delivered: look, retry, discard."),
     Lazy("status", "perdure.cli.status:status", "Show how far the store and its reactors are."),
     Lazy("doctor", "perdure.cli.doctor:doctor", "Check this machine, the store and the code."),
     Lazy("openapi", "perdure.cli.documents:openapi", "Print the OpenAPI document."),
@@ -88,6 +90,19 @@ def events() -> None:
 )
 def model() -> None:
     """Show a model, its history, and what changed in it."""
+
+
+@click.group(
+    cls=LazyGroup,
+    commands=(
+        Lazy("list", "perdure.cli.intents:list_", "List what is still to be delivered."),
+        Lazy("show", "perdure.cli.intents:show", "Print an intent whole, with its traceback."),
+        Lazy("retry", "perdure.cli.mending:retry", "Let parked deliveries be tried again."),
+        Lazy("discard", "perdure.cli.mending:discard", "Give deliveries up for good."),
+    ),
+)
+def intents() -> None:
+    """Look at effects, commands and events still to be delivered; mend those that are parked."""
 
 
 @click.group(

@@ -4,18 +4,22 @@ What is shown is read from the records that the reactors keep; so it is the same
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import get_args
 
 import click
 import msgspec
 
+from perdure.cli.deliveries import moment, moment_text, parked
 from perdure.cli.loading import choose_contexts, opened
 from perdure.cli.options import app_argument, context_option, json_option, with_settings
 from perdure.cli.output import Output
+from perdure.cli.paging import intents, records
+from perdure.core.parcels import Kind
 from perdure.core.reacting import Checkpoint, RecordNames
 from perdure.core.reactor import Reactor
 from perdure.ports.engine import Log
-from perdure.ports.environment import Node
+from perdure.ports.environment import Environment, Node
 from perdure.runtime.config import Settings
 from perdure.runtime.live import LiveContext
 from perdure.vocabulary.commits import Record
@@ -23,7 +27,7 @@ from perdure.vocabulary.reading import Read
 
 #: Count no further than this how many events a reactor has before it.
 LAG_COUNTED_MAX = 10_000
-_PAGE = 1000
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 class ReactorStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,15 +46,29 @@ class ReactorStatus(msgspec.Struct, frozen=True, kw_only=True):
     holder: str
 
 
+class ParkedStatus(msgspec.Struct, frozen=True):
+    """The deliveries that stand still: how many, and since when and why the oldest does."""
+
+    count: int = 0
+    since: datetime | None = None
+    cause: str = ""
+
+
 class ContextStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How much one context holds. ``undelivered`` counts intents, up to ``LAG_COUNTED_MAX``."""
+    """How much one context holds.
+
+    ``undelivered`` counts its open intents by kind, and ``due`` those of them that are due, parked ones
+    included: each up to ``LAG_COUNTED_MAX``.
+    """
 
     context: str
     events: int
     entities: int
     bytes: int
     head: int
-    undelivered: int
+    undelivered: dict[Kind, int]
+    due: dict[Kind, int]
+    parked: ParkedStatus
     reactors: list[ReactorStatus]
 
 
@@ -78,12 +96,13 @@ async def _status(
 ) -> list[ContextStatus]:
     contexts = choose_contexts(app, context_name, settings.store)
     async with opened(contexts, settings) as opened_app:
-        node = opened_app.environment.node
-        return [await context_status(live, node) for live in opened_app.contexts.values()]
+        environment = opened_app.environment
+        return [await context_status(live, environment) for live in opened_app.contexts.values()]
 
 
-async def context_status(live: LiveContext, node: Node) -> ContextStatus:
+async def context_status(live: LiveContext, environment: Environment) -> ContextStatus:
     """Look at one context."""
+    now, node = environment.clock.now(), environment.node
     size, head = await live.size(), await live.log.head()
     leases = {record.key: record async for record in records(live.log, "lease")}
     reactors = [
@@ -96,18 +115,33 @@ async def context_status(live: LiveContext, node: Node) -> ContextStatus:
         entities=size.entities,
         bytes=size.bytes,
         head=head,
-        undelivered=len(await live.log.intents("emit", limit=LAG_COUNTED_MAX)),
+        undelivered={kind: await _count(live.log, kind) for kind in KINDS},
+        due={kind: await _count(live.log, kind, now) for kind in KINDS},
+        parked=await _parked(live.log),
         reactors=reactors,
     )
 
 
-async def records(log: Log, kind: str, prefix: str = "") -> AsyncIterator[Record]:
-    """Give all records of a kind whose key has the prefix, in order of key."""
-    after = ""
-    while page := await log.records(kind, prefix=prefix, after=after, limit=_PAGE):
-        for record in page:
-            yield record
-        after = page[-1].key
+async def _count(log: Log, kind: Kind, due: int | None = None) -> int:
+    """Count open intents, up to ``LAG_COUNTED_MAX``."""
+    count = 0
+    async for page in intents(log, kind, due=due):
+        count += len(page)
+        if count >= LAG_COUNTED_MAX:
+            return LAG_COUNTED_MAX
+    return count
+
+
+async def _parked(log: Log) -> ParkedStatus:
+    count, oldest = 0, None
+    async for _, record in parked(log):
+        count += 1
+        if oldest is None or record.at < oldest.at:
+            oldest = record
+    if oldest is None:
+        return ParkedStatus()
+    cause = f"{oldest.kind} {oldest.target} {oldest.outcome}: {oldest.cause}"
+    return ParkedStatus(count, moment(oldest.at), cause)
 
 
 async def _reactor_status(
@@ -118,7 +152,7 @@ async def _reactor_status(
     reactor = live.definition.reactors.get(name)
     lag = None if reactor is None else await _lag(live.log, reactor, checkpoint.position, head)
     names = RecordNames(name)
-    parked = [
+    keys = [
         found
         for source in (False, True)
         async for found in records(live.log, "parked", names.parked("", source=source))
@@ -127,7 +161,7 @@ async def _reactor_status(
         name=name,
         position=checkpoint.position,
         lag=lag,
-        parked=len(parked),
+        parked=len(keys),
         degraded=checkpoint.degraded,
         generation=checkpoint.generation,
         holder=_holder(lease, node),
@@ -151,9 +185,10 @@ def _holder(lease: Record | None, node: Node) -> str:
 def _print(found: ContextStatus, answer: Output) -> None:
     answer.text(
         f"{found.context}  events {found.events:,}  entities {found.entities:,}  "
-        f"size {_size(found.bytes)}  head {found.head:,}  undelivered {_counted(found.undelivered)}",
+        f"size {_size(found.bytes)}  head {found.head:,}",
         style="bold",
     )
+    _print_deliveries(found, answer)
     if not found.reactors:
         answer.text("  no reactor has worked here yet")
         return
@@ -171,6 +206,20 @@ def _print(found: ContextStatus, answer: Output) -> None:
             for one in found.reactors
         ],
     )
+
+
+def _print_deliveries(found: ContextStatus, answer: Output) -> None:
+    """Say what is still to be delivered, when there is anything."""
+    for kind, count in found.undelivered.items():
+        if count:
+            due = _counted(found.due[kind])
+            answer.text(f"  undelivered {kind}s {_counted(count)}, due {due}")
+    if found.parked.count:
+        answer.text(
+            f"  parked deliveries {found.parked.count:,}, the oldest since "
+            f"{moment_text(found.parked.since)}: {found.parked.cause}",
+            style="red",
+        )
 
 
 def _process(holder: str) -> str:

@@ -14,6 +14,7 @@ import msgspec
 from perdure.core.codec import Codec
 from perdure.core.fingerprints import function_fingerprint
 from perdure.core.retrying import Retry
+from perdure.core.shapes import shape_fingerprint
 from perdure.core.signatures import check_wants, classes_of, hints_of, label_of, parameters_of
 from perdure.vocabulary.errors import DefinitionError
 
@@ -67,13 +68,13 @@ def read_effects(
         if declared.delivery == "at_most_once":
             raise DefinitionError(f"{label}: at most once is never asked about again; no reconcile")
         asks, _ = _read(declared.reconcile, label_of(declared.reconcile, owner))
-    code = function_fingerprint(declared.function)
     found = []
     for cls in classes:
         try:
             codec = Codec(cls)
         except TypeError as fault:
             raise DefinitionError(f"{label}: {cls.__name__} cannot be read: {fault}") from fault
+        code = f"{function_fingerprint(declared.function)} {shape_fingerprint(cls)}"
         found.append((cls, Effect(name_of(cls), label, codec, declared, wants, asks, code)))
     return found
 

@@ -10,7 +10,14 @@ import msgspec
 
 from perdure.core.context import CommandType
 from perdure.core.low import LowDeclaration, Needs
-from perdure.core.signatures import check_wants, classes_of, hints_of, label_of, parameters_of
+from perdure.core.signatures import (
+    check_plain,
+    check_wants,
+    classes_of,
+    hints_of,
+    label_of,
+    parameters_of,
+)
 from perdure.vocabulary.errors import DefinitionError
 from perdure.vocabulary.ids import moment_of, ticks_of
 
@@ -88,6 +95,7 @@ def read_handler(
 ) -> list[Handler]:
     """Read a ``handle`` function of a kind; one handler for each class of a union."""
     label = label_of(function, owner)
+    check_plain(function, label)
     hints = hints_of(function, label)
     positional, wants = parameters_of(function, label, least=2, shape="(state, command)")
     if len(positional) != 2:
@@ -104,6 +112,7 @@ def read_low(
 ) -> Handler:
     """Read a LOW handler."""
     label = label_of(declared.operate, owner)
+    check_plain(declared.operate, label)
     hints = hints_of(declared.operate, label)
     shape = "(command, what was looked up ...)"
     positional, wants = parameters_of(declared.operate, label, least=1, shape=shape)

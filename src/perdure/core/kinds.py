@@ -65,7 +65,9 @@ class Kind(msgspec.Struct, frozen=True):
             version += 1
             reaction = reactions.get(event.type)
             if reaction is not None:
-                (state,), _ = reaction.call((state,), (Delivery(event, read(event), False),), "")
+                (state,), given = reaction.call((state,), (Delivery(event, read(event), False),), "")
+                if given:
+                    raise TypeError(f"{reaction.label} is an update: it cannot give anything out")
             ticks, position = max(ticks, event.ticks), event.position
         return EntityState(state, version, ticks, max(position, before.position))
 
@@ -77,6 +79,8 @@ def read_kind(
 ) -> Kind:
     """Read a kind's functions. ``reactor`` is its fold. Raises ``DefinitionError``."""
     owner = f"{declared.context}.{declared.name}"
+    if not reactor.reactions:
+        raise DefinitionError(f"{owner} folds nothing; add a function with {declared.name}.update")
     for reaction in reactor.reactions.values():
         wrong = [name for name in reaction.wants if name not in UPDATE_WANTS]
         if wrong or reaction.enveloped or reaction.batched:

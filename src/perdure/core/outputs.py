@@ -191,7 +191,8 @@ def _give(giver: Giver, value: Any, index: int, into: Outputs, due: _Due) -> Non
         emit = value if isinstance(value, Emit) else Emit(event=value)
         target = emit.context or giver.context
         about = entity_id(emit.entity) if emit.entity else giver.entity
-        parcel = Parcel(event=_event(giver, emit, about, index, due.micros))
+        happened = due.micros if due.micros > giver.since else 0  # never before its cause
+        parcel = Parcel(event=_event(giver, emit, about, index, happened))
         _add(giver, "emit", target, giver.key, parcel, index, into, due)
     elif effect.is_durable:
         data = effect.codec.encode_strictly(value)

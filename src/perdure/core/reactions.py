@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from perdure.core.signatures import check_wants, hints_of, label_of, parameters_of
+from perdure.core.signatures import check_plain, check_wants, hints_of, label_of, parameters_of
 from perdure.vocabulary.errors import DefinitionError
 from perdure.vocabulary.events import RecordedEvent
 from perdure.vocabulary.messages import Envelope
@@ -99,6 +99,7 @@ def read_reaction(
 ) -> Reaction:
     """Read a function's signature. ``by_name``: its events were named, not annotated."""
     label = label_of(function, owner)
+    check_plain(function, label)
     hints = hints_of(function, label)
     positional, wants = parameters_of(function, label, least=2, shape="(model, event)")
     *taken, event = positional

@@ -23,6 +23,12 @@ def hints_of(function: Callable[..., Any], label: str) -> dict[str, Any]:
         ) from fault
 
 
+def check_plain(function: Callable[..., Any], label: str) -> None:
+    """Check that a function only says what is to be done. Raises ``DefinitionError``."""
+    if inspect.iscoroutinefunction(function):
+        raise DefinitionError(f"{label}: is async; only an effect waits for anything")
+
+
 def parameters_of(
     function: Callable[..., Any], label: str, *, least: int, shape: str
 ) -> tuple[list[str], tuple[str, ...]]:
@@ -53,9 +59,18 @@ def check_wants(
             raise DefinitionError(
                 f"{label}: {name!r} cannot be given by name; there are {', '.join(known)}"
             )
-        if known[name] is not Any and hints.get(name, known[name]) != known[name]:
-            written = getattr(known[name], "__name__", str(known[name]))
+        if known[name] is not Any and not _is_same(hints.get(name, known[name]), known[name]):
+            plain = isinstance(known[name], type) and not get_args(known[name])
+            written = known[name].__name__ if plain else str(known[name])
             raise DefinitionError(f"{label}: {name!r} is a {written}")
+
+
+def _is_same(hint: Any, known: Any) -> bool:
+    """Tell whether two types are the same, however they are spelled."""
+    return hint == known or (
+        get_origin(hint) is not None
+        and (get_origin(hint), get_args(hint)) == (get_origin(known), get_args(known))
+    )
 
 
 def classes_of(name: str, hints: Mapping[str, Any], label: str, what: str) -> tuple[type[Any], ...]:

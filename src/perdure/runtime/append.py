@@ -161,12 +161,15 @@ class Appender:
             check_tags(event.tags)
         _, data = read_object(event.data)
         metadata = event.metadata
+        upcasters = self._definition.upcasters
         if declared is not None:
             metadata = stamped(metadata, declared.version)
             if metadata:  # it may state a shape of before
-                self._definition.upcasters.read(event.type, metadata, data)
+                upcasters.read(event.type, metadata, data)
             else:
                 declared.codec.decode(data)
+        elif event.type in upcasters.comes_to:
+            upcasters.read(event.type, metadata, data)
         if data is event.data and metadata is event.metadata:
             return event
         return msgspec.structs.replace(event, data=data, metadata=metadata)

@@ -5,6 +5,7 @@ guards is the order of the questions: was this command carried out already, then
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -14,11 +15,14 @@ from perdure.core.deciding import Decider, Decision
 from perdure.core.definition import Definition
 from perdure.core.handling import Message
 from perdure.core.kinds import EntityState
+from perdure.core.low import Lookup
 from perdure.core.outputs import Momentary, Outputs
 from perdure.ports.engine import Log
 from perdure.runtime.entities import Entities
+from perdure.runtime.hung_commands import HungCommands
 from perdure.runtime.lookups import Entity, Found, Lookups, asked, turn_of
 from perdure.runtime.timers import Timers
+from perdure.runtime.watchdog import Watchdog
 from perdure.vocabulary.commits import (
     Commit,
     Committed,
@@ -26,6 +30,7 @@ from perdure.vocabulary.commits import (
     Guard,
     GuardFailed,
     HappenedBefore,
+    IdsTaken,
     Put,
     RecordAt,
     Settle,
@@ -54,6 +59,8 @@ class Desk(msgspec.Struct, frozen=True):
     entities: Entities
     lookups: Lookups
     timers: Timers
+    hung: HungCommands
+    watchdog: Watchdog
 
     @property
     def definition(self) -> Definition:
@@ -86,7 +93,15 @@ class Attempt:
         self._desk, self._decider, self._message = desk, decider, message
         self._expected, self._beside = expected, beside
         self._target = id_text(decider.entity) if decider.entity else ""
-        self._lookups = () if decider.kind else asked(decider.handler, message.command)
+        self._lookups: tuple[Lookup, ...] = ()
+        self._refusal: str | None = None
+        self._describe = partial(desk.hung.describe, decider, message)
+        if not decider.kind:
+            try:
+                with desk.watchdog.watching(desk.log, self._describe):
+                    self._lookups = asked(decider.handler, message.command)
+            except Rejected as rejection:
+                self._refusal = rejection.reason
         self._learned: dict[bytes, int] = {}
         self._stale = False
 
@@ -107,13 +122,28 @@ class Attempt:
 
         Raises ``AlreadyDone``, ``Withdrawn``, ``WrongVersion``, ``HandlerFailed``, ``EngineError``.
         """
+        if self._refusal is not None:
+            return await self._commit(Found(), Decision(Outputs(), self._refusal))
         found = await self._look_up()
         happened = max(found.happened, *self._learned.values(), 0)
         version = found.entities[0].state.version if self._decider.kind else 0
-        decision = self._decider.decide(
-            self._message, found.values, version=version, happened=happened
-        )
-        return await self._commit(found, decision)
+        try:
+            with self._desk.watchdog.watching(self._desk.log, self._describe):
+                decision = self._decider.decide(
+                    self._message, found.values, version=version, happened=happened
+                )
+            return await self._commit(found, decision)
+        except HandlerFailed:
+            if await self._still_holds(found):
+                raise
+            return None
+
+    async def _still_holds(self, found: Found) -> bool:
+        """Tell whether what was looked up is still so: a function that failed on less has not failed."""
+        (verdict,) = await self._desk.log.commit([Commit(guards=tuple(found.guards))])
+        if not isinstance(verdict, Committed):
+            self._learn(found, verdict)
+        return isinstance(verdict, Committed)
 
     async def _look_up(self) -> Found:
         stale, self._stale = self._stale, False
@@ -151,18 +181,26 @@ class Attempt:
                 label = self._decider.handler.label
                 raise HandlerFailed(label, f"statement {verdict.index}: {verdict.reason}")
             return await self._commit(found, Decision(Outputs(), verdict.reason))
-        self._learn(verdict)
+        self._learn(found, verdict)
         return None
 
-    def _learn(self, verdict: object) -> None:
-        """See what was faster, for the next attempt."""
+    def _learn(self, found: Found, verdict: object) -> None:
+        """See what was faster, for the next attempt. Raises where none would come to anything else."""
         self._stale = True
+        if isinstance(
+            verdict, IdsTaken
+        ):  # they are made of the command's id and time: it was sent twice
+            raise AlreadyDone
         if isinstance(verdict, GuardFailed):
             guard = verdict.guard
             if isinstance(guard, RecordAt) and guard.kind == KIND:
                 raise AlreadyDone
             if guard in self._beside.guards:
                 raise Withdrawn
+            if (
+                isinstance(guard, EntityAt) and guard not in found.guards
+            ):  # it must be fresh, and is not
+                raise WrongVersion(id_text(guard.entity), guard.version, verdict.actual)
             if isinstance(guard, HappenedBefore):
                 self._learned[guard.entity] = verdict.actual
 
@@ -175,17 +213,20 @@ class Attempt:
     async def _draft(self, found: Found, decision: Decision) -> tuple[Commit, Sequence[Entity]]:
         message, beside = self._message, self._beside
         outputs = decision.outputs
-        after = [self._after(each, outputs.events) for each in found.entities]
-        puts = [self._record(decision, after), *beside.records]
+        with self._desk.watchdog.watching(self._desk.log, self._describe):
+            after = [self._after(each, outputs.events) for each in found.entities]
+            written = self._desk.definition.statements(outputs.events)
+        puts = [self._record(decision, after)]
         guards: list[Guard] = [RecordAt(KIND, message.key, 0), *found.guards, *beside.guards]
         intents: list[Any] = [*beside.intents, *outputs.intents]
         if not self._decider.kind:
             guards += self._guard_others(found, outputs)
         if outputs.timers:
             await self._desk.timers.set(outputs.timers, guards, puts, intents)
+        changed = {(put.kind, put.key) for put in puts}  # a timer may set itself anew
+        puts += [put for put in beside.records if (put.kind, put.key) not in changed]
         for before, then in zip(found.entities, after, strict=True):
             puts += self._snapshot(before, then, outputs.stop)
-        written = self._desk.definition.statements(outputs.events)
         commit = Commit(
             guards=tuple(guards),
             events=tuple(outputs.events),
@@ -201,7 +242,9 @@ class Attempt:
         if not own:
             return before
         version = before.state.version
-        recorded = [_as_recorded(e, version + i, self._message.received_at) for i, e in enumerate(own, 1)]
+        recorded = [
+            _as_recorded(e, version + i, self._message.received_at) for i, e in enumerate(own, 1)
+        ]
         try:
             state = before.kind.advance(before.state, recorded)
         except Exception as failure:

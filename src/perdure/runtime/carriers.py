@@ -26,6 +26,7 @@ from perdure.vocabulary.commits import (
     GuardFailed,
     IdsTaken,
     Intent,
+    Put,
     Settle,
     StatementFailed,
     Verdict,
@@ -36,11 +37,12 @@ from perdure.vocabulary.errors import (
     EngineError,
     InvalidData,
     InvalidInput,
-    PerdureError,
 )
 
 #: For commands and events, which fail only where a function or the user's own table does.
 DELIVERIES = Retry(attempts=6, first_seconds=0.5, factor=4.0, seconds_max=60)
+#: Between the attempts to write down what became of an effect.
+UNRECORDED_SECONDS = 1.0
 
 logger = make_logger("perdure.deliver")
 
@@ -94,6 +96,11 @@ class Carriers:
         effect = self._effect(intent) if intent.kind == "effect" else None
         return effect is None or running < effect.declared.concurrency
 
+    def may_fail(self, intent: Intent) -> bool:
+        """Tell whether an event may be refused: the user's own tables have a say in it."""
+        definition = self._definitions.get(intent.target)
+        return definition is None or bool(definition.writers)
+
     def code(self, kind: str, target: str) -> str:
         """Give the fingerprint of what carries this out, as far as it is the user's."""
         abroad = kind in ("emit", "command")
@@ -118,7 +125,7 @@ class Carriers:
             await self._settle(intent)
         except (EngineError, NotCarried):
             raise
-        except PerdureError as failure:
+        except Exception as failure:
             is_final = isinstance(failure, InvalidInput | CommandNotFound)
             raise NotCarried(failure, is_final=is_final) from failure
 
@@ -129,11 +136,10 @@ class Carriers:
         guards, puts = fired(parcel)
         if intent.target == self._context:
             beside = Beside(guards, puts, (Settle(intent.id),))
-            outcome = await commands.receive(intent, parcel, beside)
+            await commands.receive(intent, parcel, beside)
         else:
             await self._check_standing(parcel)
-            outcome = await commands.receive(intent, parcel)
-        if intent.target != self._context or getattr(outcome, "repeated", False):
+            await commands.receive(intent, parcel)
             await self._settle(intent, parcel)
 
     async def _run(self, intent: Intent, parcel: Parcel, attempt: int) -> None:
@@ -165,9 +171,16 @@ class Carriers:
             at=self._clock.now(),
             cause=cause,
         )
-        settled = undelivered.settled(intent.id, became)
-        records = (*settled.records, *self._effects.finished(effect, intent), *fired(parcel)[1])
-        await self._log.commit([Commit(records=records, intents=settled.intents)])
+        records = (
+            undelivered.put_outcome(intent.id, became),
+            *self._effects.finished(effect, intent),
+        )
+        while True:
+            try:
+                return await self._settle(intent, parcel, records)
+            except EngineError as failure:  # what is done is not done again for want of a note
+                logger.warning("outcome not recorded", effect=effect.name, cause=str(failure))
+                await self._clock.sleep(UNRECORDED_SECONDS)
 
     async def _check_standing(self, parcel: Parcel) -> None:
         """Raise ``Withdrawn`` when the timer it came by was replaced, or taken back."""
@@ -176,22 +189,26 @@ class Carriers:
             if record is None or record.revision != guard.revision:
                 raise Withdrawn
 
-    async def _settle(self, intent: Intent, parcel: Parcel | None = None) -> None:
+    async def _settle(
+        self, intent: Intent, parcel: Parcel | None = None, records: tuple[Put, ...] = ()
+    ) -> None:
+        """Be done with an intent, and with its timer unless that was set anew meanwhile."""
         guards, puts = fired(parcel) if parcel else ((), ())
-        commit = Commit(guards=guards, records=puts, intents=(Settle(intent.id),))
+        done = (Settle(intent.id),)
+        commit = Commit(guards=guards, records=(*records, *puts), intents=done)
         (verdict,) = await self._log.commit([commit])
         if isinstance(verdict, GuardFailed):
-            await self._log.commit([Commit(intents=(Settle(intent.id),))])
+            await self._log.commit([Commit(records=records, intents=done)])
 
     # -- events ---------------------------------------------------------------------------------
 
-    async def record(self, intents: Sequence[Intent]) -> dict[bytes, NotCarried]:
+    async def record(self, intents: Sequence[Intent]) -> dict[bytes, NotCarried | EngineError]:
         """Record emitted events, in order, and settle their intents; give those that failed, by id.
 
         Those for other contexts are recorded there under their own ids, then settled here: done twice, each
-        is recorded once. Raises ``EngineError``.
+        is recorded once; the failure of a store there is theirs alone. Raises ``EngineError``.
         """
-        failures: dict[bytes, NotCarried] = {}
+        failures: dict[bytes, NotCarried | EngineError] = {}
         by_target: dict[str, list[tuple[Intent, Commit]]] = {}
         for intent in intents:
             try:
@@ -205,7 +222,13 @@ class Carriers:
             else:
                 by_target.setdefault(intent.target, []).append((intent, commit))
         for target, pairs in by_target.items():
-            verdicts = await self._logs[target].commit([commit for _, commit in pairs])
+            try:
+                verdicts = await self._logs[target].commit([commit for _, commit in pairs])
+            except EngineError as failure:
+                if target == self._context:
+                    raise
+                failures |= {intent.id: failure for intent, _ in pairs}
+                continue
             for (intent, _), verdict in zip(pairs, verdicts, strict=True):
                 fault = await self._recorded(intent, verdict)
                 if fault is not None:

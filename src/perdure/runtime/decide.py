@@ -17,11 +17,12 @@ from perdure.ports.environment import Environment
 from perdure.runtime.attempts import AlreadyDone, Attempt, Beside, Desk
 from perdure.runtime.telemetry import Meter
 from perdure.runtime.turns import Turns
+from perdure.vocabulary.commits import Commit
 from perdure.vocabulary.errors import (
-    ConcurrencyError,
     Contended,
     Corrupt,
-    HandlerFailed,
+    EngineError,
+    PerdureError,
     Rejected,
     Unavailable,
 )
@@ -68,15 +69,18 @@ class DecideLoop:
             )
         self.in_flight += 1
         try:
+            await self._desk.hung.check(decider, message)
             return await self._handle(
                 Attempt(self._desk, decider, message, expected_version, beside or Beside())
             )
         except AlreadyDone:
-            return await self._first_outcome(decider, message)
-        except (HandlerFailed, ConcurrencyError):
+            return await self._again(decider, message, beside)
+        except PerdureError as failure:
+            if isinstance(failure, EngineError):
+                raise
             if await self._desk.log.record(KIND, message.key) is None:
                 raise
-            return await self._first_outcome(decider, message)
+            return await self._again(decider, message, beside)
         finally:
             self.in_flight -= 1
 
@@ -95,6 +99,14 @@ class DecideLoop:
         if decided.gave_out or decided.momentary:
             self._gave_out(decided.momentary)
         return decided.outcome
+
+    async def _again(
+        self, decider: Decider, message: Message, beside: Beside | None
+    ) -> Outcome[Any]:
+        """Give the first outcome to whoever sent the command again, and settle what it came by."""
+        if beside is not None and beside.intents:
+            await self._desk.log.commit([Commit(intents=beside.intents)])
+        return await self._first_outcome(decider, message)
 
     async def _first_outcome(self, decider: Decider, message: Message) -> Outcome[Any]:
         """Give the outcome that stands under a command's id. Raises ``RequestKeyReused``."""

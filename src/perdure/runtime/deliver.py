@@ -6,6 +6,7 @@ ends it is parked. ``carriers`` says how each kind is carried out.
 """
 
 import asyncio
+from collections import Counter
 
 import msgspec
 
@@ -45,7 +46,9 @@ class DeliverLoop:
         self._given = asyncio.Event()
         self._running: dict[bytes, asyncio.Task[None]] = {}
         self._lanes: set[tuple[str, str]] = set()
+        self._busy: Counter[str] = Counter()
         self._tried: dict[bytes, Tried] = {}
+        self._loaded_at = -IDLE_SECONDS
         self._parked: dict[bytes, Undelivered] = {}
         self.delivered = 0
         self.trouble = ""
@@ -62,6 +65,7 @@ class DeliverLoop:
     async def run(self) -> None:
         """Deliver until cancelled. Failures of the store are waited out; nothing is skipped."""
         wait, begun = 0.1, False
+        self._loaded_at = -IDLE_SECONDS
         try:
             while True:
                 try:
@@ -88,8 +92,15 @@ class DeliverLoop:
         await asyncio.gather(*running, return_exceptions=True)
 
     async def _load(self) -> None:
-        """See what stands still, and let go what is carried out by other code now."""
-        self._parked = await undelivered.load(self._log)
+        """See what stands still, once a second, and let go what is carried out by other code now."""
+        now = self._clock.monotonic()
+        if now < self._loaded_at + IDLE_SECONDS:
+            return
+        self._loaded_at = now
+        before = set(self._parked)
+        found = await undelivered.load(self._log)
+        since = {id_: each for id_, each in self._parked.items() if id_ not in before}
+        self._parked = found | since
         for id_, record in list(self._parked.items()):
             if record.code != self._carriers.code(record.kind, record.target):
                 logger.info("parked delivery is tried again", intent=record.id, cause="new code")
@@ -99,7 +110,8 @@ class DeliverLoop:
     async def _rest(self) -> None:
         """Wait until something is given out, a delivery ends, or one is due to be tried again."""
         now = self._clock.monotonic()
-        wait = max(0.0, min([IDLE_SECONDS, *(t.next_at - now for t in self._tried.values())]))
+        later = [t.next_at - now for t in self._tried.values() if t.next_at > now]
+        wait = min([IDLE_SECONDS, *later])
         waiting = [
             asyncio.ensure_future(self._given.wait()),
             asyncio.ensure_future(self._clock.sleep(wait)),
@@ -119,6 +131,7 @@ class DeliverLoop:
             more = await self._record_events()
             await asyncio.sleep(0)
         blocked = set(self._lanes)
+        self._busy = Counter(task.get_name() for task in self._running.values())
         for kind in _LANED:
             after: tuple[int, int] | None = None
             while len(self._running) < IN_FLIGHT_MAX:
@@ -138,18 +151,31 @@ class DeliverLoop:
         blocked: set[str] = set()
         while page := await self._page("emit", after):
             blocked |= {intent.ordering for intent in page if self._stands(intent)}
-            batch = [intent for intent in page if intent.ordering not in blocked]
+            batch: list[Intent] = []
+            for intent in page:
+                if intent.ordering not in blocked:
+                    batch.append(intent)
+                    if self._carriers.may_fail(intent):
+                        blocked.add(intent.ordering)
             if batch:
                 failures = await self._carriers.record(batch)
                 for intent in batch:
-                    if intent.id in failures:
-                        await self._fail(intent, failures[intent.id])
-                    else:
-                        self._tried.pop(intent.id, None)
-                self.delivered += len(batch) - len(failures)
+                    await self._note(intent, failures.get(intent.id))
                 return True
             after = page[-1].due, page[-1].place
         return False
+
+    async def _note(self, intent: Intent, failure: NotCarried | EngineError | None) -> None:
+        """Take note of how a delivery ended."""
+        if failure is None:
+            self._tried.pop(intent.id, None)
+            self.delivered += 1
+        elif isinstance(failure, NotCarried):
+            await self._fail(intent, failure)
+        else:  # that a store fails is no failure of the delivery: it is put off
+            self.trouble = str(failure)
+            tried = self._tried.setdefault(intent.id, Tried(0, 0.0))
+            tried.next_at = self._clock.monotonic() + IDLE_SECONDS
 
     def _stands(self, intent: Intent) -> bool:
         """Tell whether an intent is not to be tried now."""
@@ -162,21 +188,18 @@ class DeliverLoop:
         if intent.id in self._running:
             return
         lane = self._carriers.lane(intent)
-        if lane in blocked or not self._carriers.has_room(intent, self._running_of(intent)):
-            blocked.add(lane)
-            return
+        name = f"{intent.kind}/{intent.target}"
+        is_next = lane not in blocked
         blocked.add(lane)
-        if self._stands(intent) or len(self._running) >= IN_FLIGHT_MAX:
+        if not is_next or self._stands(intent) or len(self._running) >= IN_FLIGHT_MAX:
+            return
+        if not self._carriers.has_room(intent, self._busy[name]):
             return
         self._lanes.add(lane)
-        name = f"{intent.kind}/{intent.target}"
+        self._busy[name] += 1
         task = asyncio.create_task(self._deliver(intent), name=name)
         self._running[intent.id] = task
         task.add_done_callback(lambda _: self._ended(intent, lane))
-
-    def _running_of(self, intent: Intent) -> int:
-        name = f"{intent.kind}/{intent.target}"
-        return sum(task.get_name() == name for task in self._running.values())
 
     def _ended(self, intent: Intent, lane: tuple[str, str]) -> None:
         self._running.pop(intent.id, None)
@@ -193,17 +216,19 @@ class DeliverLoop:
         except NotCarried as failure:
             await self._settle_failure(intent, failure)
         except EngineError as failure:
-            self.trouble = str(failure)
-            self._tried[intent.id] = Tried(attempt - 1, self._clock.monotonic() + IDLE_SECONDS)
+            await self._note(intent, failure)
         else:
-            self._tried.pop(intent.id, None)
-            self.delivered += 1
+            await self._note(intent, None)
 
     async def _settle_failure(self, intent: Intent, failure: NotCarried) -> None:
-        try:
-            await self._fail(intent, failure)
-        except EngineError as trouble:
-            self.trouble = str(trouble)
+        """Take note of a failure, however long the store cannot: nothing is tried more often for that."""
+        while True:
+            try:
+                return await self._fail(intent, failure)
+            except EngineError as trouble:
+                self.trouble = str(trouble)
+                self._tried[intent.id].failures -= 1
+                await self._clock.sleep(IDLE_SECONDS)
 
     async def _fail(self, intent: Intent, failure: NotCarried) -> None:
         """Wait before the next attempt, or park when the policy ends."""
@@ -217,6 +242,9 @@ class DeliverLoop:
                 "delivery failed", kind=intent.kind, target=intent.target,
                 attempt=tried.failures, cause=f"{type(cause).__name__}: {cause}",
             )  # fmt: skip
+            return
+        if await self._log.intent(intent.id) is None:  # discarded, or its timer was taken back
+            del self._tried[intent.id]
             return
         record = undelivered.parked(
             intent,

@@ -30,6 +30,10 @@ class TookTooLong(PerdureError):
     """An effect did not return in its time: it may or may not have happened."""
 
 
+class BrokenOff(PerdureError):
+    """An effect was cancelled by something it waited for: it may or may not have happened."""
+
+
 Result: TypeAlias = tuple[Literal["succeeded", "failed", "unknown"], Exception | None]
 
 
@@ -103,6 +107,8 @@ class Effects:
                 return "unknown", TookTooLong(
                     f"{effect.label} did not return in {effect.declared.timeout_seconds:g} s"
                 )
+            if running.cancelled():
+                return "unknown", BrokenOff(f"{effect.label} was cancelled from within")
             failure = running.exception()
         finally:
             for task in (running, limit):

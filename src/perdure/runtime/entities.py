@@ -7,13 +7,13 @@ that nobody needed for longest when there are too many, leaves memory.
 
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
-
-import msgspec
+from functools import partial
 
 from perdure.core.kinds import EntityState, Gap, Kind
 from perdure.ports.engine import Log
 from perdure.ports.environment import Clock
 from perdure.runtime.snapshots import Snapshots
+from perdure.runtime.watchdog import Hung, Stack, Watchdog
 from perdure.vocabulary.commits import Put
 from perdure.vocabulary.criteria import Criteria
 from perdure.vocabulary.errors import HandlerFailed
@@ -27,8 +27,11 @@ _Key = tuple[str, bytes]
 class Entities:
     """The states of one context's entities."""
 
-    def __init__(self, log: Log, snapshots: Snapshots, clock: Clock, capacity: int) -> None:
+    def __init__(
+        self, log: Log, snapshots: Snapshots, clock: Clock, watchdog: Watchdog, capacity: int
+    ) -> None:
         self._log, self._snapshots, self._clock, self._capacity = log, snapshots, clock, capacity
+        self._watchdog = watchdog
         self._kept: OrderedDict[_Key, tuple[EntityState, float]] = OrderedDict()
         self.loads = 0
 
@@ -100,15 +103,26 @@ class Entities:
         self.loads += 1
         state = None
         for snapshot in await self._snapshots.read(kind, entity):
-            try:
-                state = await self._follow(kind, entity, snapshot)
+            state = await self._from_snapshot(kind, entity, snapshot)
+            if state is not None:
                 break
-            except Gap:  # it is of another history than the log's
-                self._snapshots.complain(kind, entity, "does not fit the log")
         if state is None:
             state = await self._follow(kind, entity, kind.initial)
         self.keep(kind, entity, state)
         return state
+
+    async def _from_snapshot(
+        self, kind: Kind, entity: bytes, snapshot: EntityState
+    ) -> EntityState | None:
+        """Fold on from a snapshot; ``None`` when it is of another history than the log's."""
+        try:
+            state = await self._follow(kind, entity, snapshot)
+            if state.version <= await self._log.version(entity):
+                return state
+        except Gap:
+            pass
+        self._snapshots.complain(kind, entity, "it does not fit the log")
+        return None
 
     async def _follow(
         self, kind: Kind, entity: bytes, state: EntityState, *,
@@ -117,7 +131,8 @@ class Entities:
         """Fold what is recorded behind a state onto it. Raises ``Gap``, ``HandlerFailed``."""
         async for events in self._events(entity, state.position, limit, upto):
             try:
-                state = kind.advance(state, events)
+                with self._watchdog.watching(None, partial(_hung, kind, entity)):
+                    state = kind.advance(state, events)
             except Gap:
                 raise
             except Exception as failure:
@@ -141,6 +156,10 @@ def _unfoldable(
     )
 
 
-def at_position(state: EntityState, position: int) -> EntityState:
-    """Say that a state has been committed, up to a position."""
-    return msgspec.structs.replace(state, position=position)
+def _hung(kind: Kind, entity: bytes, stack: Stack) -> Hung:
+    return Hung(
+        context=kind.declared.context,
+        loop="decide",
+        key=f"{kind.name} {id_text(entity)}",
+        label=f"{kind.declared.context}.{kind.name}: an update",
+    )

@@ -20,6 +20,7 @@ from perdure.runtime.decide import DecideLoop
 from perdure.runtime.deliver import DeliverLoop
 from perdure.runtime.effects import Effects
 from perdure.runtime.entities import Entities
+from perdure.runtime.hung_commands import HungCommands
 from perdure.runtime.leases import Lease
 from perdure.runtime.logs import logger as make_logger
 from perdure.runtime.lookups import Lookups
@@ -79,12 +80,23 @@ class LiveContext:
         self.loops: dict[str, ReactLoop] = {}
         self.deliver: DeliverLoop | None = None
         clock = environment.clock
-        self._states = Entities(log, Snapshots(log, meter), clock, settings.cached_entities)
+        self._states = Entities(
+            log, Snapshots(log, meter), clock, watchdog, settings.cached_entities
+        )
         self.models = Models(log, definition, self.loops, self._states, clock)
         self.effects = Effects(log, definition, config, clock, meter)
         lookups = Lookups(log, definition, self._states, self.models)
         decide = DecideLoop(
-            Desk(log, definitions, name, self._states, lookups, Timers(log)),
+            Desk(
+                log,
+                definitions,
+                name,
+                self._states,
+                lookups,
+                Timers(log),
+                HungCommands(log, name, definition.code, watchdog),
+                watchdog,
+            ),
             environment,
             meter,
             in_flight_max=settings.commands_in_flight_max,

@@ -18,12 +18,13 @@ from perdure.ports.engine import Log
 from perdure.runtime.entities import Entities
 from perdure.runtime.models import Models
 from perdure.vocabulary.commits import EntityAt, Guard, NothingAfter
-from perdure.vocabulary.errors import DefinitionError, LimitExceeded
+from perdure.vocabulary.errors import DefinitionError, HandlerFailed, LimitExceeded, Rejected
 from perdure.vocabulary.ids import parse_id
 from perdure.vocabulary.messages import Envelope
 from perdure.vocabulary.reading import Read
 from perdure.vocabulary.references import Matching, ModelRef
 
+_LOOKUPS: tuple[type[Any], ...] = (ModelRef, Matching)
 #: Events that one ``matching`` may find: a decision rests on few.
 MATCHING_MAX = 10_000
 
@@ -53,21 +54,27 @@ class Found(msgspec.Struct):
 
 
 def asked(handler: Handler, command: Any) -> tuple[Lookup, ...]:
-    """Give what a LOW handler needs for a command. Raises what its function raises."""
+    """Give what a LOW handler needs for a command. Raises ``Rejected``, ``HandlerFailed``."""
     if handler.needs is None:
         return ()
-    needs = handler.needs(command)
+    try:
+        needs = handler.needs(command)
+    except Rejected:
+        raise
+    except Exception as failure:
+        cause = f"what it needs: {type(failure).__name__}: {failure}"
+        raise HandlerFailed(handler.label, cause) from failure
     lookups = needs if isinstance(needs, tuple) else (needs,)
     if len(lookups) != handler.looks_up:
-        raise DefinitionError(
-            f"{handler.label} takes {handler.looks_up} things, and {len(lookups)} are looked up"
-        )
+        cause = f"it takes {handler.looks_up} things, and {len(lookups)} are looked up"
+        raise HandlerFailed(handler.label, cause)
     for lookup in lookups:
-        if not isinstance(lookup, ModelRef | Matching):
-            raise DefinitionError(
-                f"{handler.label}: {type(lookup).__name__} cannot be looked up; "
+        if not isinstance(lookup, _LOOKUPS):
+            cause = (
+                f"{type(lookup).__name__} cannot be looked up; "
                 "give account[id], cart[id] or matching(...)"
             )
+            raise HandlerFailed(handler.label, cause)
     return lookups
 
 
@@ -126,7 +133,11 @@ class Lookups:
         async for batch in self._log.read(Read(criteria=criteria, upto=head)):
             for event in batch:
                 parts = upcasters.read(event.type, event.metadata, event.data)
-                events += [Envelope.of(event, data) for name, _, data in parts if name in wanted]
+                events += [
+                    Envelope.of(msgspec.structs.replace(event, type=name), data)
+                    for name, _, data in parts
+                    if name in wanted
+                ]
             if len(events) > MATCHING_MAX:
                 raise LimitExceeded(f"{len(events)} events match; decide on {MATCHING_MAX} at most")
         found.values.append(events)

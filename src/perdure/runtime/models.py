@@ -4,14 +4,16 @@ A reader that presents a position waits until the reactor has taken all that mat
 whichever node it runs. A model that stands still says so.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
+from perdure.core.codec import Codec
 from perdure.core.definition import Definition
 from perdure.core.folding import FoldFailed, State, fold, in_order, is_late, read_head, read_state
+from perdure.core.kinds import EntityState, Kind
 from perdure.core.reacting import Checkpoint, ParkedKey, RecordNames, history
 from perdure.core.reactions import Delivery
 from perdure.core.reactor import Reactor
@@ -21,7 +23,14 @@ from perdure.runtime.entities import Entities
 from perdure.runtime.history import KeyHistory
 from perdure.runtime.react import ReactLoop
 from perdure.vocabulary.commits import Guard, NothingAfter
-from perdure.vocabulary.errors import InvalidInput, ModelNotFound, NotCaughtUp, Parked
+from perdure.vocabulary.errors import (
+    HandlerFailed,
+    InvalidInput,
+    ModelNotFound,
+    NotCaughtUp,
+    Parked,
+    QueryNotFound,
+)
 from perdure.vocabulary.events import RecordedEvent
 from perdure.vocabulary.ids import entity_id, id_text, parse_id, ticks_at
 from perdure.vocabulary.reading import Read
@@ -29,17 +38,22 @@ from perdure.vocabulary.reading import Read
 #: A time is told in microseconds; an event is in it when it is told to have happened then.
 TICKS_BELOW_A_MICROSECOND = 9
 
+#: Writes what a query gives, whatever that is.
+_anything = Codec(object)
+
 
 class ModelView(msgspec.Struct, frozen=True):
     """A model as it stands: ``json`` is the model itself, ``position`` that of its newest event.
 
-    ``generation`` counts rebuilds: the same position under another generation may differ.
+    ``generation`` counts rebuilds: the same position under another generation may differ. An entity's
+    state has the entity's ``version`` besides.
     """
 
     key: str
     json: bytes
     position: int
     generation: int
+    version: int | None = None
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -72,18 +86,50 @@ class Models:
             )
         return found
 
+    def query(self, domain: str, name: str) -> Callable[[Any], Any]:
+        """Give a query of a kind of entity, by name. Raises ``QueryNotFound``."""
+        kind = self._definition.kinds.get(domain)
+        queries = kind.queries if kind else {}
+        if name not in queries:
+            known = ", ".join(queries) or "none"
+            raise QueryNotFound(f"{domain} has no query {name[:64]!r}; there are: {known}")
+        return queries[name]
+
+    def shown(self, domain: str, state: Any, query: str | None = None) -> bytes:
+        """Write an entity's state as JSON, or what a query makes of it.
+
+        Raises ``QueryNotFound``, and ``HandlerFailed`` when the query fails, or JSON cannot say it.
+        """
+        ask = None if query is None else self.query(domain, query)
+        try:
+            if ask is not None:
+                return _anything.encode(ask(state))
+            return self._definition.kinds[domain].reactor.codecs[0].encode(state)
+        except Exception as failure:
+            label = f"{self._definition.name}.{domain} {query or 'state as JSON'}"
+            raise HandlerFailed(label, f"{type(failure).__name__}: {failure}") from failure
+
     async def read(
-        self, domain: str, key: str = "", *, after: int = 0, wait_seconds: float = 0
+        self,
+        domain: str,
+        key: str = "",
+        *,
+        after: int = 0,
+        wait_seconds: float = 0,
+        query: str | None = None,
     ) -> ModelView:
         """Give a model as it stands; the initial one for a key never seen.
 
-        Waits until the reactor has taken everything up to ``after``, then raises ``NotCaughtUp``. Raises
-        ``Parked`` for a key that stands still, ``ModelNotFound`` for an unknown domain.
+        Waits until the reactor has taken everything up to ``after``, then raises ``NotCaughtUp``. With a
+        ``query`` of a kind of entity, gives what that makes of the state. Raises ``Parked`` for a key that
+        stands still, ``ModelNotFound`` for an unknown domain, ``QueryNotFound``.
         """
         reactor, place = self.find(domain)
         key = self.check_key(reactor, domain, key)
+        if query is not None:
+            self.query(domain, query)
         if domain in self._definition.kinds:
-            return await self._entity(domain, key, after)
+            return await self._entity(domain, key, after, query)
         if after:
             await self.wait(reactor, after, wait_seconds)
         await self._check_parked(reactor, key)
@@ -96,31 +142,52 @@ class Models:
         head, *lines = record.value.split(b"\n")
         return ModelView(key, lines[place], read_head(head)[2], generation)
 
-    async def _entity(self, domain: str, key: str, after: int = 0) -> ModelView:
+    async def _entity(
+        self, domain: str, key: str, after: int = 0, query: str | None = None
+    ) -> ModelView:
         """Give the state of an entity: always with everything that is recorded."""
         kind = self._definition.kinds[domain]
         state = await self._entities.fresh(kind, parse_id(key))
         if after > (head := await self._log.head()):
             raise NotCaughtUp(domain, after, head)
-        json = kind.reactor.codecs[0].encode(state.state)
-        return ModelView(key, json, state.position, kind.declared.version)
+        return self._view(kind, key, state, query)
+
+    def _view(self, kind: Kind, key: str, state: EntityState, query: str | None) -> ModelView:
+        json = self.shown(kind.name, state.state, query)
+        return ModelView(key, json, state.position, kind.declared.version, state.version)
 
     async def as_of(
-        self, domain: str, key: str = "", *, position: int | None, at: datetime | None
+        self,
+        domain: str,
+        key: str = "",
+        *,
+        position: int | None,
+        at: datetime | None,
+        query: str | None = None,
     ) -> ModelView:
         """Give a model as it was known at a position, of what had happened at a time.
 
-        Folds history; nothing is kept of it. Raises ``InvalidInput`` for a position that is not reached.
+        Folds history; nothing is kept of it. Raises ``InvalidInput`` for a position that is not
+        reached, and what ``read`` raises.
         """
         reactor, place = self.find(domain)
         key = self.check_key(reactor, domain, key)
+        if query is not None:
+            self.query(domain, query)
         if position is not None and position > await self._log.head():
             raise InvalidInput(f"position {position} is not recorded yet", "as_of")
+        kind = self._definition.kinds.get(domain)
+        if kind is not None and at is None:
+            known = await self._entities.as_of(kind, parse_id(key), position=position)
+            return self._view(kind, key, known, query)
         if reactor.keying == "field":
             await self.wait(reactor, position or 0, 0)
         state = State(reactor.initial)
         async for _, reached in self._steps(reactor, key, position, at):
             state = reached
+        if kind is not None:
+            json = self.shown(domain, state.models[place], query)
+            return ModelView(key, json, state.position, kind.declared.version)
         generation = (await self._checkpoint(reactor)).generation
         json = reactor.codecs[place].encode(state.models[place])
         return ModelView(key, json, state.position, generation)
@@ -170,13 +237,17 @@ class Models:
         async for event, state in self._steps(reactor, key, position, at):
             yield Step(event, reactor.codecs[place].encode(state.models[place]))
 
-    async def page(self, domain: str, *, behind: str = "", limit: int = 100) -> list[ModelView]:
+    async def page(
+        self, domain: str, *, behind: str = "", limit: int = 100, query: str | None = None
+    ) -> list[ModelView]:
         """Give the models of a domain in order of key, behind a key. Parked ones are among them."""
         reactor, place = self.find(domain)
+        if query is not None:
+            self.query(domain, query)
         if domain in self._definition.kinds:
             behind_id = entity_id(behind) if behind else b""
             entities = await self._log.entities(reactor.criteria, behind_id, limit)
-            return [await self._entity(domain, id_text(entity)) for entity in entities]
+            return [await self._entity(domain, id_text(e), query=query) for e in entities]
         names = RecordNames(reactor.name)
         generation = (await self._checkpoint(reactor)).generation
         prefix = names.model(generation, "")
@@ -229,13 +300,17 @@ class Models:
         return msgspec.json.decode(record.value, type=Checkpoint) if record else Checkpoint()
 
     async def _check_parked(self, reactor: Reactor, key: str) -> None:
+        for parked in await self._parked(reactor, key):
+            raise Parked(reactor.name, key, parked.position, parked.cause)
+
+    async def _parked(self, reactor: Reactor, key: str) -> list[ParkedKey]:
+        """Give what a key stands still behind: its own failure, or that of its entity as a source."""
         names = RecordNames(reactor.name)
         wanted = [names.parked(key)]
         if reactor.keying == "entity":
             wanted.append(names.parked(key, source=True))
-        for record in await self._log.records("parked", wanted):
-            parked = msgspec.json.decode(record.value, type=ParkedKey)
-            raise Parked(reactor.name, key, parked.position, parked.cause)
+        records = await self._log.records("parked", wanted)
+        return [msgspec.json.decode(record.value, type=ParkedKey) for record in records]
 
     async def _steps(
         self, reactor: Reactor, key: str, position: int | None, at: datetime | None
@@ -243,12 +318,17 @@ class Models:
         names = RecordNames(reactor.name)
         state = State(reactor.initial)
         checkpoint = await self._checkpoint(reactor)
+        # what did not return is not called again to tell how it was
+        hung = {p.position: p for p in await self._parked(reactor, key) if p.code}
         async for events in KeyHistory(self._log, reactor, names).read(
             key,
             generation=checkpoint.generation,
             upto=position,
             until_ticks=None if at is None else ticks_at(at) + TICKS_BELOW_A_MICROSECOND,
         ):
+            for event in events:
+                if event.position in hung:
+                    raise Parked(reactor.name, key, event.position, hung[event.position].cause)
             for delivery in in_order(reactor, history(reactor, events)):
                 state = self._fold(reactor, key, state, [delivery])
                 yield delivery.event, state

@@ -12,6 +12,7 @@ import msgspec
 from perdure.core.outputs import TimerChange
 from perdure.core.parcels import Parcel, pack
 from perdure.ports.engine import Log
+from perdure.runtime import undelivered
 from perdure.vocabulary.commits import Guard, Intent, Put, Record, RecordAt, Settle
 
 KIND = "timer"
@@ -51,6 +52,7 @@ class Timers:
         guards.append(RecordAt(KIND, change.record, revision))
         if record is not None and record.value:
             intents.append(Settle(record.value))
+            puts.append(undelivered.remove(record.value))
         if change.parcel is None:
             puts.append(Put(KIND, change.record, b""))
             return

@@ -83,10 +83,9 @@ def remove(intent_id: bytes) -> Put:
     return Put(KIND, id_text(intent_id), None)
 
 
-def settled(intent_id: bytes, outcome: EffectOutcome) -> Commit:
-    """Say what became of an effect, and that its intent is done with."""
-    record = Put(OUTCOME, id_text(intent_id), msgspec.json.encode(outcome))
-    return Commit(records=(record,), intents=(Settle(intent_id),))
+def put_outcome(intent_id: bytes, outcome: EffectOutcome) -> Put:
+    """Write what became of an effect."""
+    return Put(OUTCOME, id_text(intent_id), msgspec.json.encode(outcome))
 
 
 async def load(log: Log) -> dict[bytes, Undelivered]:
@@ -118,7 +117,7 @@ async def discard(log: Log, intent_id: bytes, *, at: int) -> None:
     puts = [remove(intent_id)]
     if intent.kind == "effect":
         outcome = EffectOutcome(effect=intent.target, outcome="discarded", attempts=0, at=at)
-        puts.append(Put(OUTCOME, id_text(intent_id), msgspec.json.encode(outcome)))
+        puts.append(put_outcome(intent_id, outcome))
     await log.commit([Commit(records=tuple(puts), intents=(Settle(intent_id),))])
 
 

@@ -263,9 +263,7 @@ def _mark(log: Log, hung: Hung) -> bool:
 
     try:
         asyncio.run(write())
-    except (
-        Exception
-    ) as failure:  # the log line is all, then; an engine may know one event loop only
+    except Exception as failure:  # an engine may know one event loop only; what is said is all then
         logger.warning("what hangs is not marked", key=hung.key, cause=repr(failure))
         return False
     return True

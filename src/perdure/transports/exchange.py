@@ -140,21 +140,24 @@ class Request:
 
     def metadata(self) -> bytes:
         """Give what the client says its events belong to; empty when it says nothing."""
+        correlation, trace = self.belongs_to()
+        if correlation is None and trace is None:
+            return b""
+        return msgspec.json.encode(Metadata(correlation_id=correlation, traceparent=trace))
+
+    def belongs_to(self) -> tuple[str | None, str | None]:
+        """Give the correlation id and the trace that the client names. Raises ``InvalidInput``."""
         correlation = self.headers.get(b"x-correlation-id")
         trace = self.headers.get(b"traceparent")
         if trace is not None and _TRACEPARENT.fullmatch(trace) is None:
             trace = None  # to be treated as if it were not there (W3C Trace Context, 3.2)
-        if correlation is None and trace is None:
-            return b""
         if correlation is not None and _VISIBLE.fullmatch(correlation) is None:
             raise InvalidInput(
                 "X-Correlation-Id is up to 128 visible ASCII characters", "X-Correlation-Id"
             )
-        return msgspec.json.encode(
-            Metadata(
-                correlation_id=None if correlation is None else correlation.decode(),
-                traceparent=None if trace is None else trace.decode(),
-            )
+        return (
+            None if correlation is None else correlation.decode(),
+            None if trace is None else trace.decode(),
         )
 
     def request_key(self) -> str | None:

@@ -35,6 +35,7 @@ from perdure.transports.paths import Paths, Place, Row, split
 from perdure.transports.problems import (
     CONTENT_TYPE,
     INTERNAL,
+    AnswerFailed,
     Disconnected,
     Headers,
     MethodNotAllowed,
@@ -45,7 +46,12 @@ from perdure.transports.problems import (
 )
 from perdure.transports.routes.table import ROWS
 from perdure.transports.streams import send_parts
-from perdure.vocabulary.errors import ContextNotFound, OutcomeUnknown, Unavailable
+from perdure.vocabulary.errors import (
+    ContextNotFound,
+    HandlerFailed,
+    OutcomeUnknown,
+    Unavailable,
+)
 
 #: A smaller answer is not worth compressing; a larger one is compressed beside the event loop.
 GZIP_BYTES_MIN: Final = 4 * 1024
@@ -212,6 +218,8 @@ def _refuse(failure: Exception, request: Request) -> Answer:
     kind = kind_of(failure)
     if kind is INTERNAL:
         logger.error("a request failed", exc_info=failure)
+    elif isinstance(failure, HandlerFailed | AnswerFailed):
+        logger.error("a function failed", cause=str(failure), exc_info=failure)
     elif kind.status >= 500 and kind.detail:
         logger.warning("a request was not carried out", problem=kind.slug, cause=str(failure))
     body = document(failure, kind, request.id)

@@ -16,6 +16,14 @@ from perdure.runtime.telemetry import Meter
 from perdure.transports.exchange import Site
 
 CONTENT_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
+#: How an attempt at an effect can end.
+EFFECT_OUTCOMES: Final = ("succeeded", "failed", "unknown")
+#: What the meter counts of commands and of what they give out.
+COUNTERS: Final = (
+    "command_conflicts",
+    *(f"effects_{outcome}" for outcome in EFFECT_OUTCOMES),
+    "snapshots_ignored",
+)
 
 
 async def exposition(site: Site) -> bytes:
@@ -45,10 +53,7 @@ class Snapshot(Collector):
             requests.add_metric((path, method, str(status)), count)
         yield requests
         yield _durations(app.meter)
-        counted = CounterMetricFamily("perdure_counted", "What else is counted.", labels=("name",))
-        for name, count in sorted(app.meter.counters.items()):
-            counted.add_metric((name,), count)
-        yield counted
+        yield from _counted(app.meter)
         position = GaugeMetricFamily(
             "perdure_position", "The highest position of a context.", labels=("context",)
         )
@@ -58,7 +63,26 @@ class Snapshot(Collector):
         yield GaugeMetricFamily(
             "perdure_troubles", "Loops that stand still.", value=len(app.troubles())
         )
+        yield from self._commands()
         yield from self._reactors()
+
+    def _commands(self) -> Iterator[Metric]:
+        labels = ("context",)
+        in_flight = GaugeMetricFamily(
+            "perdure_commands_in_flight", "Commands that are being handled.", labels=labels
+        )
+        delivered = CounterMetricFamily(
+            "perdure_deliveries", "Deliveries that were carried out.", labels=labels
+        )
+        parked = GaugeMetricFamily(
+            "perdure_deliveries_parked", "Deliveries that stand still.", labels=labels
+        )
+        for context, live in self._site.app.contexts.items():
+            in_flight.add_metric((context,), live.commands.in_flight)
+            if live.deliver is not None:
+                delivered.add_metric((context,), live.deliver.delivered)
+                parked.add_metric((context,), live.deliver.parked)
+        yield from (in_flight, delivered, parked)
 
     def _reactors(self) -> Iterator[Metric]:
         labels = ("context", "reactor")
@@ -80,6 +104,32 @@ class Snapshot(Collector):
                 refolds.add_metric(at, loop.refolds)
                 parked.add_metric(at, len(loop.parking.keys) + len(loop.parking.sources))
         yield from (behind, folded, refolds, parked)
+
+
+def _counted(meter: Meter) -> Iterator[Metric]:
+    """Give the counters: those that are known from 0 on, so that a rate is right from the first one."""
+    counters = meter.counters
+    yield CounterMetricFamily(
+        "perdure_command_conflicts",
+        "Decisions that were made again, because something was faster.",
+        value=counters.get("command_conflicts", 0),
+    )
+    effects = CounterMetricFamily(
+        "perdure_effects", "Attempts at effects, by how they ended.", labels=("outcome",)
+    )
+    for outcome in EFFECT_OUTCOMES:
+        effects.add_metric((outcome,), counters.get(f"effects_{outcome}", 0))
+    yield effects
+    yield CounterMetricFamily(
+        "perdure_snapshots_ignored",
+        "Snapshots that could not be used.",
+        value=counters.get("snapshots_ignored", 0),
+    )
+    others = CounterMetricFamily("perdure_counted", "What else is counted.", labels=("name",))
+    for name, count in sorted(counters.items()):
+        if name not in COUNTERS:
+            others.add_metric((name,), count)
+    yield others
 
 
 def _durations(meter: Meter) -> Metric:

@@ -2,7 +2,7 @@
 
 Each row becomes an operation in each context. Rows whose paths differ only in the names of their slots are
 one path to OpenAPI, so they are described together. What this application alone has is described by name:
-each declared type of event, each model.
+each declared type of event, each model, each command.
 """
 
 import re
@@ -13,7 +13,7 @@ import msgspec
 
 from perdure.core.definition import Definition
 from perdure.transports.exchange import EVENT_STREAM, JSON, NDJSON
-from perdure.transports.parameters import FOLLOWING, KEY, READ_AFTER
+from perdure.transports.parameters import FOLLOWING, KEY, QUERY, READ_AFTER
 from perdure.transports.paths import Row
 from perdure.transports.problems import CONTENT_TYPE as PROBLEM
 from perdure.transports.schemas import (
@@ -26,6 +26,7 @@ from perdure.transports.schemas import (
     Schema,
     common,
     listed,
+    outcome,
     refer,
     shaped,
 )
@@ -39,22 +40,46 @@ _RECEIPT: Final = {
         "schema": {"type": "string", "pattern": "^[0-9]+$"},
     }
 }
+_ETAG: Final = {
+    "ETag": {
+        "description": "The version of the entity: If-Match takes it.",
+        "schema": {"type": "string"},
+    }
+}
 _REQUEST_KEY: Final = {
     "name": "Idempotency-Key",
     "in": "header",
     "description": "What is asked again under the same key is answered as it was the first time.",
-    "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,255}$"},
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,200}$"},
+}
+_IF_MATCH: Final = {
+    "name": "If-Match",
+    "in": "header",
+    "description": "The version that the entity must be at: an ETag of it. *: any but 0.",
+    "schema": {"type": "string", "pattern": r'^("\d{1,18}"|\d{1,18}|\*)$'},
+}
+_REFUSALS: Final = {
+    "409": "Others were faster each time it was tried. Nothing was written: send it again.",
+    "412": "The entity is not at the version that If-Match says.",
+    "422": "Rejected: `reason` says why. Or the command does not fit its class, or its key was used "
+    "for another: `type` tells them apart.",
+    "503": "Nothing was written, or that is not known, or a service is behind: `type` says which.",
 }
 
 
 class Operation(msgspec.Struct, frozen=True):
-    """A row on a path of its own, with the schemas of its body and of its answer."""
+    """A row on a path of its own, with the schemas of its body and of its answer.
+
+    ``queries`` are those of the states it gives; ``services`` those it can wait for.
+    """
 
     path: str
     row: Row
     takes: Schema | None
     gives: Schema | None
     summary: str
+    queries: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
 
 
 def describe(definitions: Sequence[Definition], rows: Sequence[Row], version: str) -> Schema:
@@ -80,25 +105,58 @@ def describe(definitions: Sequence[Definition], rows: Sequence[Row], version: st
 
 
 def _in_context(row: Row, definition: Definition, schemas: ContextSchemas) -> Iterable[Operation]:
-    """Give what a row becomes in a context: itself, or one operation a declared type or model."""
+    """Give what a row becomes in a context: itself, or one operation a type, a model or a command."""
     path = row.path.replace(_CONTEXT, f"/{definition.name}", 1)
-    summary = _summary(row)
     if row.gives in {"Model", "Models"}:
-        for domain, (reactor, _) in definition.models.items():
-            model = shaped(model=schemas.models[domain], position=POSITION)
-            gives = model if row.gives == "Model" else shaped(models=listed(model))
-            is_keyed = KEY in row.parameters
-            if row.gives == "Models" or is_keyed == (reactor.keying != "entity"):
-                named = path.replace("{domain}", domain)
-                yield Operation(named, row, None, gives, f"{summary} ({domain})")
+        yield from _models(row, path, definition, schemas)
+        return
+    if row.takes == "Command":
+        yield from _commands(row, path, definition, schemas)
         return
     if row.takes == "Data":
         for name, payload in schemas.payloads.items():
             named = path.replace("{type}", name)
-            yield Operation(named, row, payload, None, f"{summary} ({name})")
+            yield Operation(named, row, payload, None, f"{_summary(row)} ({name})")
         if definition.strict:
             return
     yield _as_it_is(row, path)
+
+
+def _models(
+    row: Row, path: str, definition: Definition, schemas: ContextSchemas
+) -> Iterable[Operation]:
+    for domain, (reactor, _) in definition.models.items():
+        if row.gives == "Model" and (KEY in row.parameters) != (reactor.keying != "entity"):
+            continue
+        kind = definition.kinds.get(domain)
+        queries = tuple(kind.queries) if kind else ()
+        model = shaped(model=_queried(schemas.models[domain], queries), position=POSITION)
+        if kind is not None:
+            model["properties"]["version"] = POSITION
+        gives = model if row.gives == "Model" else shaped(models=listed(model))
+        named = path.replace("{domain}", domain)
+        yield Operation(named, row, None, gives, f"{_summary(row)} ({domain})", queries)
+
+
+def _commands(
+    row: Row, path: str, definition: Definition, schemas: ContextSchemas
+) -> Iterable[Operation]:
+    services = tuple(definition.reactors)
+    for (domain, name), command in schemas.commands.items():
+        if bool(domain) != ("{domain}" in path):
+            continue
+        named = path.replace("{domain}", domain).replace("{command}", name)
+        summary = f"{_summary(row)} ({name})"
+        queries: tuple[str, ...] = ()
+        gives = outcome()
+        if domain:
+            queries = tuple(definition.kinds[domain].queries)
+            gives = outcome(state=_queried(schemas.models[domain], queries), version=POSITION)
+        yield Operation(named, row, command, gives, summary, queries, services)
+
+
+def _queried(state: Schema, queries: Sequence[str]) -> Schema:
+    return {"anyOf": [state, {"description": "What the query makes of it."}]} if queries else state
 
 
 def _as_it_is(row: Row, path: str) -> Operation:
@@ -148,38 +206,59 @@ def _operation(path: str, shared: Sequence[Operation]) -> Schema:
         "summary": "; or: ".join(dict.fromkeys(o.summary for o in shared)),
         "responses": _responses(shared),
     }
-    parameters = {p.name: p for o in shared for p in o.row.parameters}
-    listed_parameters: list[Schema] = [
-        {
-            "name": parameter.name,
-            "in": "query",
-            "description": parameter.says,
-            "schema": listed(dict(parameter.schema))
-            if parameter.repeats
-            else dict(parameter.schema),
-        }
-        for parameter in parameters.values()
-    ]
-    if READ_AFTER in parameters.values():
-        token = {"name": "Perdure-After", "in": "header", "schema": dict(READ_AFTER.schema)}
-        listed_parameters.append(token | {"description": READ_AFTER.says})
-    if any(o.row.takes in {"Wrapped", "Batch"} for o in shared):
-        listed_parameters.append(_REQUEST_KEY)
-    if listed_parameters:
-        described["parameters"] = listed_parameters
+    parameters = [*_query_parameters(shared), *_header_parameters(shared)]
+    if parameters:
+        described["parameters"] = parameters
     taken = [o.takes for o in shared if o.takes]
     if taken:
         content: Schema = {JSON.decode(): {"schema": _any_of(taken)}}
         if any(o.row.takes == "Batch" for o in shared):
             content[NDJSON.decode()] = {"schema": {"type": "string"}}
-        described["requestBody"] = {"required": True, "content": content}
+        is_needed = any(o.row.takes != "Command" for o in shared)
+        described["requestBody"] = {"required": is_needed, "content": content}
     return described
+
+
+def _query_parameters(shared: Sequence[Operation]) -> Iterable[Schema]:
+    for parameter in {p.name: p for o in shared for p in o.row.parameters}.values():
+        schema: Schema = dict(parameter.schema)
+        if parameter == QUERY:
+            schema = {"enum": [name for o in shared for name in o.queries]}
+            if not schema["enum"]:
+                continue
+        yield {
+            "name": parameter.name,
+            "in": "query",
+            "description": parameter.says,
+            "schema": listed(schema) if parameter.repeats else schema,
+        }
+
+
+def _header_parameters(shared: Sequence[Operation]) -> Iterable[Schema]:
+    if any(READ_AFTER in o.row.parameters for o in shared):
+        token = {"name": "Perdure-After", "in": "header", "schema": dict(READ_AFTER.schema)}
+        yield token | {"description": READ_AFTER.says}
+    if any(o.row.takes in {"Wrapped", "Batch", "Command"} for o in shared):
+        yield _REQUEST_KEY
+    if any(o.row.gives == "EntityOutcome" for o in shared):
+        yield _IF_MATCH
+    services = ", ".join(dict.fromkeys(name for o in shared for name in o.services))
+    if services:
+        says = f"Answer when these services have taken what happened; a comma between. {services}"
+        yield {
+            "name": "Perdure-Wait",
+            "in": "header",
+            "description": says,
+            "schema": {"type": "string"},
+        }
 
 
 def _responses(shared: Sequence[Operation]) -> Schema:
     problem = {"content": {PROBLEM.decode(): {"schema": refer("Problem")}}}
     responses: Schema = {}
-    headers = {"headers": _RECEIPT} if shared[0].row.method == "POST" else {}
+    gives = {o.row.gives for o in shared}
+    etag = _ETAG if "EntityOutcome" in gives else {}
+    headers = {"headers": {**_RECEIPT, **etag}} if shared[0].row.method == "POST" else {}
     if any(o.gives is None for o in shared) and shared[0].row.method == "POST":
         responses["204"] = {"description": "Recorded.", **headers}
     given = [o.gives for o in shared if o.gives]
@@ -194,7 +273,12 @@ def _responses(shared: Sequence[Operation]) -> Schema:
             "description": "Text.",
             "content": {"text/plain": {"schema": {"type": "string"}}},
         }
-    gives = {o.row.gives for o in shared}
+    if gives & {"EntityOutcome", "Outcome"}:
+        responses |= {
+            status: {"description": says, **problem}
+            for status, says in _REFUSALS.items()
+            if status != "412" or "EntityOutcome" in gives
+        }
     if gives & {"Event", "EventOrEvents", "Model"}:
         responses["304"] = {"description": "The client holds this already."}
     if "Readiness" in gives:

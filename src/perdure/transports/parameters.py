@@ -46,6 +46,7 @@ ORDER = Parameter(
     "By position, or by the time in the event ids.",
     MappingProxyType({"enum": ["recorded", "happened"]}),
 )
+QUERY = Parameter("query", "Give what this query makes of the state, in place of it.")
 AFTER_ENTITY = Parameter("after", "Only entities behind this one, in order of id.", _UUID)
 AFTER_KEY = Parameter("after", "Only models behind this key, in order of key.")
 KEY = Parameter("key", "The key of the model.")

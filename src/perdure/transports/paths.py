@@ -98,7 +98,7 @@ class Paths:
             if following is None:
                 return _search(self._root, segments)
             place = following
-        return place if place.rows else None
+        return place if place.rows else _search(self._root, segments)
 
 
 def _slot(place: Place, segment: str) -> Place | None:

@@ -74,6 +74,7 @@ KINDS: Final[Mapping[type[errors.PerdureError], Kind]] = MappingProxyType(
         errors.EventNotFound: Kind(404, "event-not-found", "No such event"),
         errors.ModelNotFound: Kind(404, "model-not-found", "No such model"),
         errors.CommandNotFound: Kind(404, "command-not-found", "No such command"),
+        errors.QueryNotFound: Kind(404, "query-not-found", "No such query"),
         errors.IntentNotFound: Kind(404, "intent-not-found", "No such intent"),
         errors.NotFound: Kind(404, "not-found", "Not found"),
         errors.Rejected: Kind(422, "rejected", "Rejected", ("reason",)),
@@ -173,6 +174,31 @@ class UnsupportedMediaType(HttpError):
     """A body of a kind, or in an encoding, that is not taken here."""
 
     kind = Kind(415, "unsupported-media-type", "Unsupported media type")
+
+
+class ServicesBehind(HttpError):
+    """A command was carried out, and the services that were to be waited for have not taken it yet."""
+
+    kind = msgspec.structs.replace(
+        KINDS[errors.NotCaughtUp], members=("reactor", "wanted", "reached", "outcome")
+    )
+
+    def __init__(
+        self, cause: errors.NotCaughtUp, outcome: bytes, detail: str, *headers: tuple[bytes, bytes]
+    ) -> None:
+        super().__init__(detail, *headers)
+        self.reactor, self.wanted, self.reached = cause.reactor, cause.wanted, cause.reached
+        self.outcome = msgspec.Raw(outcome)
+
+
+class AnswerFailed(HttpError):
+    """A command was carried out, and what was asked for of its state cannot be told."""
+
+    kind = Kind(500, "answer-failed", "The answer could not be made", ("outcome",))
+
+    def __init__(self, outcome: bytes, detail: str, *headers: tuple[bytes, bytes]) -> None:
+        super().__init__(detail, *headers)
+        self.outcome = msgspec.Raw(outcome)
 
 
 class Disconnected(Exception):

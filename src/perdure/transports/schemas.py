@@ -43,6 +43,19 @@ def shaped(**members: Schema) -> Schema:
     return {"type": "object", "properties": members, "required": list(members)}
 
 
+def outcome(**of_entity: Schema) -> Schema:
+    """Describe how a command that was carried out is answered: an entity's, or a LOW handler's."""
+    described = shaped(
+        command_id={"type": "string"},
+        **of_entity,
+        position=POSITION,
+        events=listed(EVENT_ID),
+        repeated={"type": "boolean"},
+    )
+    described["properties"]["reply"] = {"description": "What the function had to say."}
+    return described
+
+
 def common() -> dict[str, Schema]:
     """Describe what is the same in every context."""
     _, batch = msgspec.json.schema_components([BatchEvent, Batch], ref_template=PREFIX + "{name}")
@@ -94,9 +107,9 @@ def common() -> dict[str, Schema]:
 
 
 class ContextSchemas:
-    """The schemas of one context: payloads by type, models by domain; ``components`` holds their parts.
+    """The schemas of one context: payloads by type, models by domain, commands by domain and name.
 
-    Each class has names of its own for its parts, so that no two classes of one name can meet.
+    A LOW handler's commands stand under no domain. ``components`` holds the parts of all of them. Each class has names of its own for its parts, so that no two classes of one name can meet.
     """
 
     def __init__(self, definition: Definition) -> None:
@@ -109,6 +122,15 @@ class ContextSchemas:
         self.models = {
             domain: self._describe(reactor.codecs[place].cls, f"{definition.name}.model.{domain}.")
             for domain, (reactor, place) in definition.models.items()
+        }
+        handlers = {name: kind.handlers for name, kind in definition.kinds.items()}
+        self.commands = {
+            (domain, name): self._describe(
+                handler.command.cls,
+                ".".join(filter(None, (definition.name, "command", domain, name, ""))),
+            )
+            for domain, named in {**handlers, "": definition.lows}.items()
+            for name, handler in named.items()
         }
 
     def _describe(self, cls: type[Any], prefix: str) -> Schema:

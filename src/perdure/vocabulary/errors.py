@@ -12,7 +12,7 @@
       EventIdTaken                     an id is stored with other content; nothing was written
       RequestKeyReused                 a request key or command id is used already, for something else
       NotFound
-        ContextNotFound, EventNotFound, ModelNotFound, CommandNotFound, IntentNotFound
+        ContextNotFound, EventNotFound, ModelNotFound, CommandNotFound, QueryNotFound, IntentNotFound
       Rejected                         the domain said no; carries its reason
       InvalidInput                     the caller's fault; says where
         InvalidId, InvalidName
@@ -123,6 +123,10 @@ class ModelNotFound(NotFound):
 
 class CommandNotFound(NotFound):
     """Nobody declared a handler for this command."""
+
+
+class QueryNotFound(NotFound):
+    """Nobody declared a query of this name for a state."""
 
 
 class IntentNotFound(NotFound):

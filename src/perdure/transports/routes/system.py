@@ -9,11 +9,11 @@ import msgspec
 
 from perdure.runtime.telemetry import Figures
 from perdure.transports.exchange import Answer, Request
-from perdure.transports.metrics import CONTENT_TYPE, exposition
+from perdure.transports.metrics import CONTENT_TYPE, COUNTERS, exposition
 from perdure.transports.openapi import describe
 
-#: The timings that ``/stats`` shows, by the names that the production Perhap gave them.
-STATS = ("event_get", "event_post", "model_get")
+#: The timings that ``/stats`` shows: by the names that the production Perhap gave them, and of commands.
+STATS = ("event_get", "event_post", "model_get", "command")
 
 
 async def livez(request: Request) -> Answer:
@@ -44,7 +44,11 @@ async def stats(request: Request) -> Answer:
     for name in STATS:
         seen = request.app.meter.timing(name).figures()
         figures |= {f"{name}_{key}": value for key, value in _listed(seen).items()}
-    sizes = [await live.size() for live in request.app.contexts.values()]
+    contexts = request.app.contexts.values()
+    figures |= {name: request.app.meter.counters.get(name, 0) for name in COUNTERS}
+    figures["commands_in_flight"] = sum(live.commands.in_flight for live in contexts)
+    figures["deliveries_parked"] = sum(live.deliver.parked for live in contexts if live.deliver)
+    sizes = [await live.size() for live in contexts]
     figures["total_events"] = sum(size.events for size in sizes)
     figures["total_entities"] = sum(size.entities for size in sizes)
     figures["total_domains"] = sum(size.domains for size in sizes)

@@ -7,9 +7,10 @@ finds its row. HEAD is answered wherever GET is, and OPTIONS everywhere.
 from typing import Final
 
 from perdure.transports.paths import Row
-from perdure.transports.routes import append, events, models, system, v1
+from perdure.transports.routes import append, commands, events, models, system, v1
+from perdure.transports.routes.commands import COMMAND
 from perdure.transports.routes.events import KEYS, LISTING
-from perdure.transports.routes.models import KEYED_MODEL, MODEL, MODELS
+from perdure.transports.routes.models import ENTITY_MODEL, KEYED_MODEL, MODEL, MODELS
 
 # fmt: off
 ROWS: Final = (
@@ -20,6 +21,11 @@ ROWS: Final = (
         takes="Wrapped", gives="Published", figure="event_post"),
     Row("POST", "/{context}/events", append.post_batch,
         takes="Batch", gives="Recorded", figure="event_post"),
+    # Commands.
+    Row("POST", "/{context}/{domain}/{entity}/commands/{command}", commands.send_to_entity, COMMAND,
+        takes="Command", gives="EntityOutcome", figure="command"),
+    Row("POST", "/{context}/commands/{command}", commands.send,
+        takes="Command", gives="Outcome", figure="command"),
     # Events.
     Row("GET", "/{context}/{event_id}/event", events.get_event, gives="Event", figure="event_get"),
     Row("GET", "/{context}/{domain}/{id}", events.get_domain_member, LISTING,
@@ -35,7 +41,7 @@ ROWS: Final = (
     Row("GET", "/{context}/keys", events.list_domains, gives="Names"),
     Row("GET", "/{context}/{domain}/keys", events.list_entities, KEYS, gives="Ids"),
     # Models.
-    Row("GET", "/{context}/{domain}/{entity}/model", models.get_model, MODEL,
+    Row("GET", "/{context}/{domain}/{entity}/model", models.get_model, ENTITY_MODEL,
         gives="Model", figure="model_get"),
     Row("GET", "/{context}/{domain}/model", models.get_only_model, KEYED_MODEL,
         gives="Model", figure="model_get"),
