@@ -1,4 +1,4 @@
-"""``perdure intents retry`` and ``discard``, ``status`` and ``doctor``: beside a real server where it matters."""
+"""``perdure intents retry`` and ``discard``, and who tells of it: ``status``, ``doctor``."""
 
 import asyncio
 import json

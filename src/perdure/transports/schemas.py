@@ -109,7 +109,8 @@ def common() -> dict[str, Schema]:
 class ContextSchemas:
     """The schemas of one context: payloads by type, models by domain, commands by domain and name.
 
-    A LOW handler's commands stand under no domain. ``components`` holds the parts of all of them. Each class has names of its own for its parts, so that no two classes of one name can meet.
+    A LOW handler's command stands under no domain. ``components`` holds the parts of all of them. Each
+    class has names of its own for its parts, so that no two classes of one name can meet.
     """
 
     def __init__(self, definition: Definition) -> None:
@@ -123,14 +124,15 @@ class ContextSchemas:
             domain: self._describe(reactor.codecs[place].cls, f"{definition.name}.model.{domain}.")
             for domain, (reactor, place) in definition.models.items()
         }
-        handlers = {name: kind.handlers for name, kind in definition.kinds.items()}
         self.commands = {
             (domain, name): self._describe(
-                handler.command.cls,
-                ".".join(filter(None, (definition.name, "command", domain, name, ""))),
+                handler.command.cls, f"{definition.name}.command.{domain}.{name}."
             )
-            for domain, named in {**handlers, "": definition.lows}.items()
-            for name, handler in named.items()
+            for domain, kind in definition.kinds.items()
+            for name, handler in kind.handlers.items()
+        } | {
+            ("", name): self._describe(handler.command.cls, f"{definition.name}.low.{name}.")
+            for name, handler in definition.lows.items()
         }
 
     def _describe(self, cls: type[Any], prefix: str) -> Schema:
