@@ -29,6 +29,7 @@ def test_what_is_mended_is_delivered_by_the_running_server_and_what_waits_behind
             assert execute("send", POST, f"box/{ENTITY}", "post", data, "--store", store).code == 0
         wait_until(lambda: listed(cli, store, "--parked"))
         (row,) = listed(cli, store, "--parked")
+        assert "  delivered by process " in cli("status", POST, "--store", store).out
         file.parent.mkdir()
         retried = execute("intents", "retry", str(row["id"]), "--store", store)
         wait_until(lambda: not listed(cli, store))
@@ -155,6 +156,7 @@ def test_status_counts_what_is_to_be_delivered_and_says_why_it_is_not(cli: Cli, 
     assert found["parked"]["since"]
     assert found["parked"]["cause"].startswith("effect write failed: FileNotFoundError")
     assert "  undelivered commands 2, due 1\n  undelivered effects 1, due 1\n" in shown
+    assert (found["deliverer"], "  delivered by nobody\n" in shown) == ("", True)
     assert "emits" not in shown
     assert "  parked deliveries 1, the oldest since 20" in shown
 

@@ -159,6 +159,7 @@ class Store:
         engine: Engine | None = None,
         node: str = "one",
         gone: tuple[str, ...] = (),
+        react: bool = True,
         **settings: Any,
     ) -> App:
         """Make an application over the store."""
@@ -167,7 +168,7 @@ class Store:
         )
         return App(
             contexts, engine or self.engine(), environment, Settings(**settings),
-            version="test", config=self.world,
+            version="test", config=self.world, react=react,
         )  # fmt: skip
 
     async def until(

@@ -245,7 +245,7 @@ def test_two_low_handlers_of_one_command_are_named() -> None:
     def second(command: Deposit, found: Sequence[Envelope[Deposited]]) -> list[Any]:
         return []
 
-    with pytest.raises(DefinitionError, match="second: 'deposit' is handled by .*first already"):
+    with pytest.raises(DefinitionError, match=r"second: 'deposit' is handled by .*first already"):
         named(bank)
 
 
@@ -257,7 +257,7 @@ def test_an_effect_that_is_not_async_is_named() -> None:
 
     def prints(effect: Other) -> None: ...
 
-    bank.effect()(prints)  # type: ignore[arg-type]
+    bank.effect()(prints)  # type: ignore[type-var]
 
     with pytest.raises(DefinitionError, match="prints: an effect is an async function"):
         named(bank)
@@ -272,7 +272,7 @@ def test_two_effects_of_one_class_are_named() -> None:
     @bank.effect()
     async def second(effect: Other) -> None: ...
 
-    with pytest.raises(DefinitionError, match="second: 'other' is carried out by .*first already"):
+    with pytest.raises(DefinitionError, match=r"second: 'other' is carried out by .*first already"):
         named(bank)
 
 

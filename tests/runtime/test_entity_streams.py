@@ -129,7 +129,7 @@ async def test_a_handler_that_fails_on_a_stale_state_decides_again(store: Store)
         await other.send(plain[mine.key], Deposit(2))
         done = accepted(await app.send(mine, TakeBack(1)))
         assert done.state == Account(1, (1, 2, -2))
-        with pytest.raises(HandlerFailed, match="take_back.*IndexError"):
+        with pytest.raises(HandlerFailed, match=r"take_back.*IndexError"):
             await app.send(mine, TakeBack(7))
 
 

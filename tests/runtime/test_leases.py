@@ -9,6 +9,7 @@ import msgspec
 from perdure import App, Context, Settings
 from perdure.ports.engine import Log
 from perdure.runtime.environment import SystemEnvironment
+from perdure.runtime.leases import process_of
 from perdure.testing import FixedNode
 from perdure.vocabulary.commits import Commit, Put
 from tests.runtime.support import OutlivingEngine, at_second
@@ -59,7 +60,7 @@ class Cluster:
 
     async def holder(self, slot: str) -> str:
         record = await (await self.log()).record("lease", slot)
-        return record.value.decode() if record else ""
+        return process_of(record.value.decode()) if record else ""
 
     async def is_held_by(self, slot: str, name: str) -> None:
         while await self.holder(slot) != name:

@@ -37,7 +37,7 @@ class Fail:
 
 
 def named(command: Do) -> list[Any]:
-    """``set NAME SECONDS WHAT`` (or ``mail``, ``fail``) and ``cancel NAME``, any number of them behind one another."""
+    """``set NAME SECONDS WHAT`` (or ``mail``, ``fail``) and ``cancel NAME``, one or several."""
     given: list[Any] = []
     for part in command.what.split("; "):
         verb, name, *rest = part.split()

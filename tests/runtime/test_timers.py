@@ -30,6 +30,7 @@ from tests.runtime.delivering import (
     some_id,
     store,
     timing,
+    witness,
 )
 
 __all__ = ["store"]

@@ -21,6 +21,7 @@ from perdure.core.reactor import Reactor
 from perdure.ports.engine import Log
 from perdure.ports.environment import Environment, Node
 from perdure.runtime.config import Settings
+from perdure.runtime.leases import process_of
 from perdure.runtime.live import LiveContext
 from perdure.vocabulary.commits import Record
 from perdure.vocabulary.reading import Read
@@ -58,7 +59,8 @@ class ContextStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How much one context holds.
 
     ``undelivered`` counts its open intents by kind, and ``due`` those of them that are due, parked ones
-    included: each up to ``LAG_COUNTED_MAX``.
+    included: each up to ``LAG_COUNTED_MAX``. ``deliverer`` is the process that delivers them: empty when
+    none does.
     """
 
     context: str
@@ -69,6 +71,7 @@ class ContextStatus(msgspec.Struct, frozen=True, kw_only=True):
     undelivered: dict[Kind, int]
     due: dict[Kind, int]
     parked: ParkedStatus
+    deliverer: str
     reactors: list[ReactorStatus]
 
 
@@ -118,6 +121,7 @@ async def context_status(live: LiveContext, environment: Environment) -> Context
         undelivered={kind: await _count(live.log, kind) for kind in KINDS},
         due={kind: await _count(live.log, kind, now) for kind in KINDS},
         parked=await _parked(live.log),
+        deliverer=_holder(leases.get("deliver/0"), node),
         reactors=reactors,
     )
 
@@ -179,7 +183,7 @@ async def _lag(log: Log, reactor: Reactor, position: int, head: int) -> int:
 def _holder(lease: Record | None, node: Node) -> str:
     """Name the process that holds a lease; empty for one that is given back or has ended."""
     holder = lease.value.decode() if lease else ""
-    return "" if node.is_gone(holder) else holder
+    return "" if node.is_gone(process_of(holder)) else holder
 
 
 def _print(found: ContextStatus, answer: Output) -> None:
@@ -214,6 +218,8 @@ def _print_deliveries(found: ContextStatus, answer: Output) -> None:
         if count:
             due = _counted(found.due[kind])
             answer.text(f"  undelivered {kind}s {_counted(count)}, due {due}")
+    if any(found.undelivered.values()):
+        answer.text(f"  delivered by {_process(found.deliverer)}")
     if found.parked.count:
         answer.text(
             f"  parked deliveries {found.parked.count:,}, the oldest since "

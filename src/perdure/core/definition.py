@@ -17,6 +17,7 @@ from perdure.core.handling import Handler, read_low
 from perdure.core.kinds import Kind, read_kind
 from perdure.core.lineage import join
 from perdure.core.reactor import Reactor, read_fold, read_service
+from perdure.core.signatures import is_of_the_user
 from perdure.core.system import SYSTEM_EVENTS
 from perdure.core.ticking import Tick
 from perdure.core.upcasting import Upcasters
@@ -89,6 +90,8 @@ def define(context: Context) -> Definition:
     }
     lows = _lows(context)
     effects = _effects(context)
+    for kind in kinds.values():
+        _check_given(kind, by_class, effects)
     return Definition(
         name=context.name,
         strict=context.strict,
@@ -110,6 +113,27 @@ def define(context: Context) -> Definition:
             name for k in kinds.values() if not k.declared.raw for name in k.reactor.reactions
         ),
     )
+
+
+def _check_given(
+    kind: Kind, by_class: Mapping[type[Any], EventType], effects: Mapping[type[Any], Effect]
+) -> None:
+    """Check what the handlers of a kind say they give out, where they say it.
+
+    An event that no update takes is told: an update that gives the state back says that it is meant so.
+    """
+    for handler in kind.handlers.values():
+        for cls in handler.gives:
+            declared = by_class.get(cls)
+            if declared is not None and declared.name not in kind.reactor.reactions:
+                raise DefinitionError(
+                    f"{handler.label} gives {cls.__name__}, which no update of {kind.name} takes"
+                )
+            if declared is None and cls not in effects and is_of_the_user(cls):
+                raise DefinitionError(
+                    f"{handler.label} gives {cls.__name__}, which is neither an event of this "
+                    "context nor an effect that somebody carries out"
+                )
 
 
 def _models(context: str, reactors: Sequence[Reactor]) -> dict[str, tuple[Reactor, int]]:

@@ -14,6 +14,7 @@ from perdure.core.signatures import (
     check_plain,
     check_wants,
     classes_of,
+    given_by,
     hints_of,
     label_of,
     parameters_of,
@@ -85,6 +86,7 @@ class Handler(msgspec.Struct, frozen=True):
     wants: tuple[str, ...]
     needs: Needs | None = None
     looks_up: int = 0
+    gives: tuple[type[Any], ...] = ()
 
 
 def read_handler(
@@ -104,7 +106,8 @@ def read_handler(
         raise DefinitionError(f"{label}: annotate {positional[0]!r} with {state.__name__}")
     check_wants(wants, hints, BY_NAME, label)
     classes = classes_of(positional[1], hints, label, "command")
-    return [Handler(function, label, command_type(cls), wants) for cls in classes]
+    gives = given_by(hints)
+    return [Handler(function, label, command_type(cls), wants, gives=gives) for cls in classes]
 
 
 def read_low(

@@ -25,13 +25,14 @@ UPDATE_WANTS = frozenset({"at", "entity", "event_id"})
 class EntityState(msgspec.Struct, frozen=True, gc=False):
     """An entity as it stands: after ``version`` events, the latest of which happened at ``ticks``.
 
-    ``position`` is the highest position that was read for it.
+    ``position`` is the highest position that was read for it, ``snapshot`` the version of its last snapshot.
     """
 
     state: Any
     version: int = 0
     ticks: int = 0
     position: int = 0
+    snapshot: int = 0
 
 
 class Gap(Exception):
@@ -53,6 +54,11 @@ class Kind(msgspec.Struct, frozen=True):
         """The name of the kind, and of the domain it keeps its states under."""
         return self.reactor.name
 
+    def is_due(self, state: EntityState) -> bool:
+        """Tell whether a snapshot is due: a multiple of ``snapshot_every`` lies behind the last one."""
+        every = self.declared.snapshot_every
+        return every > 0 and state.version // every > state.snapshot // every
+
     def advance(self, before: EntityState, events: Iterable[RecordedEvent]) -> EntityState:
         """Fold events onto a state, in order of version. Raises ``Gap``, and what an update raises."""
         state, version, ticks, position = before.state, before.version, before.ticks, 0
@@ -65,11 +71,13 @@ class Kind(msgspec.Struct, frozen=True):
             version += 1
             reaction = reactions.get(event.type)
             if reaction is not None:
-                (state,), given = reaction.call((state,), (Delivery(event, read(event), False),), "")
+                (state,), given = reaction.call(
+                    (state,), (Delivery(event, read(event), False),), ""
+                )
                 if given:
                     raise TypeError(f"{reaction.label} is an update: it cannot give anything out")
             ticks, position = max(ticks, event.ticks), event.position
-        return EntityState(state, version, ticks, max(position, before.position))
+        return EntityState(state, version, ticks, max(position, before.position), before.snapshot)
 
 
 def read_kind(

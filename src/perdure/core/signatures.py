@@ -73,6 +73,25 @@ def _is_same(hint: Any, known: Any) -> bool:
     )
 
 
+def given_by(hints: Mapping[str, Any]) -> tuple[type[Any], ...]:
+    """Give the classes that a return annotation names: ``list[A | B]``, ``Sequence[A]``, ``A``."""
+    found: list[type[Any]] = []
+    waiting = [hints.get("return")]
+    while waiting:
+        hint = waiting.pop()
+        inner = [arg for arg in get_args(hint) if arg is not Ellipsis]
+        if inner:
+            waiting += inner
+        elif isinstance(hint, type):
+            found.append(hint)
+    return tuple(found)
+
+
+def is_of_the_user(cls: type[Any]) -> bool:
+    """Tell whether a class is the user's: not Python's, and not a word of ours."""
+    return cls.__module__.partition(".")[0] not in ("builtins", "typing", "collections", "perdure")
+
+
 def classes_of(name: str, hints: Mapping[str, Any], label: str, what: str) -> tuple[type[Any], ...]:
     """Give the class, or the classes of a union, that a parameter is annotated with."""
     if name not in hints:

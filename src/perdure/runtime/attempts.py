@@ -225,8 +225,8 @@ class Attempt:
             await self._desk.timers.set(outputs.timers, guards, puts, intents)
         changed = {(put.kind, put.key) for put in puts}  # a timer may set itself anew
         puts += [put for put in beside.records if (put.kind, put.key) not in changed]
-        for before, then in zip(found.entities, after, strict=True):
-            puts += self._snapshot(before, then, outputs.stop)
+        for each in after:
+            puts += self._desk.entities.snapshot(each.kind, each.id, each.state, last=outputs.stop)
         commit = Commit(
             guards=tuple(guards),
             events=tuple(outputs.events),
@@ -260,12 +260,6 @@ class Attempt:
             if event.entity not in known:
                 guards.setdefault(event.entity, HappenedBefore(event.entity, event.ticks))
         return [*guards.values(), *(EntityAt(entity, 0) for entity in outputs.fresh)]
-
-    def _snapshot(self, before: Entity, after: Entity, stops: bool) -> list[Put]:
-        entities = self._desk.entities
-        if stops:
-            return entities.last_snapshot(after.kind, after.id, after.state)
-        return entities.snapshot(after.kind, after.id, before.state.version, after.state)
 
     def _record(self, decision: Decision, after: Sequence[Entity]) -> Put:
         outputs = decision.outputs
@@ -311,11 +305,12 @@ class Attempt:
         if stops:
             entities.drop(after.kind, after.id)
             return
-        state = after.state
+        state, position = after.state, after.state.position
         if after is not before:
             position = max(receipt.position for receipt in committed.receipts)
-            state = EntityState(state.state, state.version, state.ticks, position)
-        entities.keep(after.kind, after.id, state)
+        snapshot = state.version if after.kind.is_due(state) else state.snapshot
+        kept = EntityState(state.state, state.version, state.ticks, position, snapshot)
+        entities.keep(after.kind, after.id, kept)
 
 
 def _as_recorded(event: NewEvent, version: int, now: int) -> RecordedEvent:

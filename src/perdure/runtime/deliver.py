@@ -39,8 +39,14 @@ class DeliverLoop:
     """Delivers the intents of one context."""
 
     def __init__(
-        self, context: str, log: Log, carriers: Carriers, environment: Environment
+        self,
+        context: str,
+        log: Log,
+        carriers: Carriers,
+        environment: Environment,
+        grace_seconds: float,
     ) -> None:
+        self._grace_seconds = grace_seconds
         self._context, self._log, self._carriers = context, log, carriers
         self._clock, self._chance = environment.clock, environment.chance
         self._given = asyncio.Event()
@@ -86,10 +92,13 @@ class DeliverLoop:
             await self._stop()
 
     async def _stop(self) -> None:
-        running = list(self._running.values())
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        """Let what runs come to its end, for a while: cut off, it would be done again."""
+        if self._running:
+            running = set(self._running.values())
+            _, late = await asyncio.wait(running, timeout=self._grace_seconds)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     async def _load(self) -> None:
         """See what stands still, once a second, and let go what is carried out by other code now."""

@@ -90,14 +90,10 @@ class Entities:
         for key in [key for key, (_, until) in self._kept.items() if until <= now]:
             del self._kept[key]
 
-    def snapshot(self, kind: Kind, entity: bytes, before: int, after: EntityState) -> list[Put]:
-        """Give the snapshot to write with a commit that takes an entity from a version to a state."""
-        return self._snapshots.due(kind, entity, before, after)
-
-    def last_snapshot(self, kind: Kind, entity: bytes, state: EntityState) -> list[Put]:
-        """Give the snapshot of an entity that is told to stop, when its kind keeps any."""
-        keeps = kind.declared.snapshot_every and state.version
-        return [self._snapshots.write(kind, entity, state)] if keeps else []
+    def snapshot(self, kind: Kind, entity: bytes, state: EntityState, *, last: bool) -> list[Put]:
+        """Give the snapshot to write with a commit, when it is due; ``last``: the entity is told to stop."""
+        due = kind.is_due(state) or (last and kind.declared.snapshot_every and state.version)
+        return self._snapshots.write(kind, entity, state) if due else []
 
     async def _load(self, kind: Kind, entity: bytes) -> EntityState:
         self.loads += 1
@@ -119,7 +115,7 @@ class Entities:
             state = await self._follow(kind, entity, snapshot)
             if state.version <= await self._log.version(entity):
                 return state
-        except Gap:
+        except (Gap, HandlerFailed):
             pass
         self._snapshots.complain(kind, entity, "it does not fit the log")
         return None

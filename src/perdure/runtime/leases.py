@@ -21,11 +21,22 @@ KIND = "lease"
 logger = make_logger("perdure.leases")
 
 
-class Lease:
-    """One slot's lease, as seen from this node."""
+def process_of(holder: str) -> str:
+    """Give the name of the process in the name of a lease's holder."""
+    return holder.partition(" ")[0]
 
-    def __init__(self, log: Log, environment: Environment, key: str, seconds: float) -> None:
+
+class Lease:
+    """One slot's lease, as seen from this node.
+
+    ``token`` tells the holders of one process apart, where an application is open there twice.
+    """
+
+    def __init__(
+        self, log: Log, environment: Environment, key: str, seconds: float, *, token: str = ""
+    ) -> None:
         self._log, self._environment = log, environment
+        self._holder = f"{environment.node.name} {token}".rstrip()
         self._key, self._seconds = key, seconds
         self._revision = 0
         self._seen = (-1, 0.0)
@@ -61,7 +72,7 @@ class Lease:
         while True:
             await self._environment.clock.sleep(self._seconds / 3)
             try:
-                if not await self._write(self._environment.node.name):
+                if not await self._write(self._holder):
                     return
             except EngineError as failure:
                 self._fail("lease not renewed", failure)
@@ -73,7 +84,7 @@ class Lease:
             self._revision = record.revision if record else 0
             if not self._is_free(holder):
                 return False
-            self.held = await self._write(self._environment.node.name)
+            self.held = await self._write(self._holder)
         except EngineError as failure:
             self._fail("lease not taken", failure)
         return self.held
@@ -88,7 +99,8 @@ class Lease:
             self._seen = (self._revision, now)
         node = self._environment.node
         stale = now - self._seen[1] >= self._seconds
-        return not holder or holder == node.name or node.is_gone(holder) or stale
+        is_own = holder == self._holder
+        return not holder or is_own or node.is_gone(process_of(holder)) or stale
 
     async def _write(self, holder: str) -> bool:
         commit = Commit(

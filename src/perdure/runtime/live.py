@@ -75,6 +75,7 @@ class LiveContext:
         self._environment, self._settings, self._version = environment, settings, version
         self._pacer, self._watchdog = pacer, watchdog
         self._appender = Appender(definition, log, environment, settings.ahead_seconds_max)
+        self._token = f"{environment.chance.bits(32):08x}"
         self._tasks: list[asyncio.Task[None]] = []
         self._leases: dict[str, Lease] = {}
         self.loops: dict[str, ReactLoop] = {}
@@ -184,7 +185,13 @@ class LiveContext:
             self.effects,
             clock,
         )
-        self.deliver = DeliverLoop(self.name, self.log, carriers, self._environment)
+        self.deliver = DeliverLoop(
+            self.name,
+            self.log,
+            carriers,
+            self._environment,
+            self._settings.shutdown_seconds_max,
+        )
         for name, reactor in self.definition.reactors.items():
             self.loops[name] = ReactLoop(
                 self.log,
@@ -245,7 +252,8 @@ class LiveContext:
             self._states.sweep()
 
     def _spawn(self, key: str, work: object) -> None:
-        lease = Lease(self.log, self._environment, key, self._settings.lease_seconds)
+        seconds, token = self._settings.lease_seconds, self._token
+        lease = Lease(self.log, self._environment, key, seconds, token=token)
         self._leases[key] = lease
         task = asyncio.create_task(lease.work(work), name=f"{self.name}/{key}")  # type: ignore[arg-type]
         task.add_done_callback(_report_death)

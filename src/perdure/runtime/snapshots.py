@@ -39,20 +39,17 @@ class Snapshots:
         self._log, self._meter = log, meter
         self._shapes: dict[str, str] = {}
 
-    def due(self, kind: Kind, entity: bytes, before: int, after: EntityState) -> list[Put]:
-        """Give the snapshot to write when a commit crosses a multiple of the kind's ``snapshot_every``."""
-        every = kind.declared.snapshot_every
-        if not every or before // every == after.version // every:
-            return []
-        return [self.write(kind, entity, after)]
-
-    def write(self, kind: Kind, entity: bytes, state: EntityState) -> Put:
-        """Give the record of a snapshot, in the slot of its turn."""
+    def write(self, kind: Kind, entity: bytes, state: EntityState) -> list[Put]:
+        """Give the record of a snapshot, in the slot of its turn; none of a state that JSON cannot say."""
         every = kind.declared.snapshot_every
         slot = state.version // every % kind.declared.snapshots_kept
         head = _Head(state.version, state.ticks, state.position, self._shape(kind))
-        json = kind.reactor.codecs[0].encode(state.state)
-        return Put(KIND, _key(kind, entity, slot), msgspec.json.encode(head) + b"\n" + json)
+        try:
+            json = kind.reactor.codecs[0].encode(state.state)
+        except Exception as fault:
+            self.complain(kind, entity, f"it cannot be written: {fault}")
+            return []
+        return [Put(KIND, _key(kind, entity, slot), msgspec.json.encode(head) + b"\n" + json)]
 
     async def read(self, kind: Kind, entity: bytes) -> list[EntityState]:
         """Give the snapshots that can be used, the latest first."""
@@ -62,11 +59,13 @@ class Snapshots:
         for slot in range(kind.declared.snapshots_kept):
             try:
                 record = await self._log.record(KIND, _key(kind, entity, slot))
-                if record is not None:
-                    state = self._decode(kind, record.value)
-                    found.append(state)
-            except (Corrupt, InvalidData, msgspec.MsgspecError) as fault:
+            except Corrupt as fault:
                 self.complain(kind, entity, str(fault))
+                continue
+            try:
+                found += [] if record is None else [self._decode(kind, record.value)]
+            except Exception as fault:  # the state's class may raise anything
+                self.complain(kind, entity, f"{type(fault).__name__}: {fault}")
         return sorted(found, key=lambda state: state.version, reverse=True)
 
     def complain(self, kind: Kind, entity: bytes, why: str) -> None:
@@ -80,7 +79,7 @@ class Snapshots:
         if head.shape != self._shape(kind):
             raise InvalidData("it is of another shape, or of another version of the functions")
         state = kind.reactor.codecs[0].decode(json)
-        return EntityState(state, head.version, head.ticks, head.position)
+        return EntityState(state, head.version, head.ticks, head.position, head.version)
 
     def _shape(self, kind: Kind) -> str:
         shape = self._shapes.get(kind.name)
