@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import perdure
-from perdure import Context
+from perdure import Accepted, Context
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,79 @@ def splits_without_into(data: dict[str, Any]) -> list[dict[str, Any]]:
 def gives_an_object(data: dict[str, Any]) -> Added:
     return Added("tea")
 
+
+@dataclass(frozen=True)
+class Add:
+    sku: str
+
+
+basket = shop.entity("basket", Cart)
+
+
+@basket.update
+def right_update(state: Cart, event: Added) -> Cart:
+    return state
+
+
+@basket.update  # caught
+def updates_to_another(state: Cart, event: Added) -> Other:
+    return Other()
+
+
+@basket.handle
+def right_handler(state: Cart, command: Add, *, now: datetime) -> list[Added]:
+    return [Added(command.sku)]
+
+
+@basket.handle
+def right_single(state: Cart, command: Add) -> Added:
+    return Added(command.sku)
+
+
+@basket.handle  # caught
+def handles_another(state: Other, command: Add) -> list[Added]:
+    return []
+
+
+@basket.handle  # caught
+def decides_nothing(state: Cart, command: Add) -> None:
+    pass
+
+
+@basket.query  # caught
+def asks_another(state: Other) -> int:
+    return state.n
+
+
+@shop.effect()
+async def right_effect(effect: Other, *, key: str) -> None:
+    pass
+
+
+@shop.effect()  # caught
+def acts_at_once(effect: Other) -> None:
+    pass
+
+
+def items(state: Cart) -> int:
+    return len(state.items)
+
+
+async def sends() -> None:
+    async with perdure.open(shop, store="memory://") as app:
+        outcome = await app.send(basket[uuid4()], Add("tea"))
+        print(outcome.state)  # caught
+        if isinstance(outcome, Accepted):
+            state: Cart = outcome.state
+            wrong: Other = outcome.state  # caught
+            print(state, wrong)
+        counted = await app.send(basket[uuid4()], Add("tea"), query=items)
+        if isinstance(counted, Accepted):
+            count: int = counted.state
+            print(count)
+        number: int = await app.model(basket[uuid4()], query=items)
+        text: str = await app.model(basket[uuid4()], query=items)  # caught
+        print(number, text)
 
 
 async def reads() -> None:
