@@ -1,6 +1,6 @@
 import pytest
 
-from perdure.cli.loading import choose_context, choose_contexts, load_contexts
+from perdure.cli.loading import choose_context, choose_contexts, load_contexts, load_object
 from perdure.vocabulary.errors import ConfigurationError, ContextNotFound
 from tests.cli.support import ENTITY, ROOT, Cli
 
@@ -20,8 +20,8 @@ def test_a_context_or_a_list_of_them_is_an_application() -> None:
 @pytest.mark.parametrize(
     ("spec", "complaint"),
     [
-        ("examples.shop.app", "write MODULE:APP"),
-        (":app", "write MODULE:APP"),
+        ("examples.shop.app", "write MODULE:NAME"),
+        (":app", "write MODULE:NAME"),
         ("nowhere.app:app", "there is no module 'nowhere'"),
         ("tests.cli.nowhere:app", "there is no module 'tests.cli.nowhere'"),
         ("tests.cli.broken:app", "RuntimeError: the module does not want to"),
@@ -69,3 +69,13 @@ def test_whoever_only_looks_makes_no_context(cli: Cli, store: str) -> None:
     assert f"there is no context 'there' in {store}; it has here" in ended.err
     assert cli(*appending).code == 0
     assert len(cli("events", "tail", "--store", store, "--json").rows) == 2
+
+
+def test_any_object_can_be_handed_to_effects() -> None:
+    assert load_object("tests.cli.applications:__name__", "object") == "tests.cli.applications"
+
+
+@pytest.mark.parametrize("spec", ["", "module", ":name", "module:"])
+def test_what_names_nothing_is_told_how_to_name(spec: str) -> None:
+    with pytest.raises(ConfigurationError, match="does not name an object: write MODULE:NAME"):
+        load_object(spec, "object")

@@ -10,6 +10,7 @@ import pytest
 
 from perdure import InvalidData
 from perdure.core.codec import Codec
+from perdure.vocabulary.errors import PayloadMismatch
 
 
 @dataclass(frozen=True)
@@ -87,3 +88,20 @@ def test_fields_that_came_later_are_tolerated() -> None:
     unknown: dict[str, Any] = {"weight": 1.0, "colour": "red"}
 
     assert Codec(Model).decode(str(unknown).replace("'", '"').encode()) == Model(1.0)
+
+
+def test_a_decimal_that_no_reader_takes_for_a_number_is_told() -> None:
+    with pytest.raises(InvalidData, match=r"1E\+400 at the top is not a number in JSON"):
+        Codec(Decimal).encode(Decimal("1E+400"))
+
+
+def test_whatever_a_class_raises_about_its_fields_is_a_mismatch() -> None:
+    @dataclass(frozen=True)
+    class Picky:
+        name: str
+
+        def __post_init__(self) -> None:
+            raise KeyError(self.name)
+
+    with pytest.raises(PayloadMismatch, match="ann"):
+        Codec(Picky).decode(b'{"name":"ann"}')

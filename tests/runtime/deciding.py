@@ -1,7 +1,8 @@
 """What the tests of deciding share: a small bank, and a store that outlives the applications over it."""
 
+import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ from perdure.engines.sqlite import SqliteEngine
 from perdure.ports.engine import Engine
 from perdure.ports.environment import Environment
 from perdure.runtime.environment import SystemEnvironment
+from perdure.testing import ManualClock, ManualEnvironment
 from tests.runtime.support import OutlivingEngine
 
 M = TypeVar("M")
@@ -86,6 +88,21 @@ def bank_of_accounts(**options: Any) -> tuple[Context, EntityKind[Account]]:
     account.handle(withdraw)
     account.query(balance)
     return bank, account
+
+
+class PassingClock(ManualClock):
+    """A clock on which waiting makes the time pass, so that whoever tries again waits for nobody."""
+
+    async def sleep(self, seconds: float) -> None:
+        self.advance(seconds)
+        await asyncio.sleep(0)
+
+
+@dataclass(frozen=True)
+class Passing(ManualEnvironment):
+    """An environment of such a clock: each of these is as fast as the computer is."""
+
+    clock: ManualClock = field(default_factory=PassingClock)
 
 
 class Store:

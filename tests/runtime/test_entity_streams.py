@@ -1,7 +1,7 @@
 """The stream of an entity: one for all kinds, whoever writes to it, whatever the clocks say."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -12,12 +12,13 @@ from perdure import (
     InvalidName,
     Stop,
 )
-from perdure.testing import ManualClock, ManualEnvironment, SeededChance
+from perdure.testing import ManualEnvironment, SeededChance
 from perdure.vocabulary.ids import event_ticks, make_event_id, ticks_at
 from tests.runtime.deciding import (
     Account,
     Deposit,
     Deposited,
+    Passing,
     Store,
     Withdraw,
     Withdrawn,
@@ -136,22 +137,9 @@ async def test_a_handler_that_fails_on_a_stale_state_decides_again(store: Store)
 # --- time -----------------------------------------------------------------------------------------
 
 
-class PassingClock(ManualClock):
-    """A clock on which waiting makes the time pass, so that whoever tries again waits for nobody."""
-
-    async def sleep(self, seconds: float) -> None:
-        self.advance(seconds)
-        await asyncio.sleep(0)
-
-
-@dataclass(frozen=True)
-class Skewed(ManualEnvironment):
-    clock: ManualClock = field(default_factory=PassingClock)
-
-
 async def test_ids_ascend_whatever_the_clocks_say(store: Store) -> None:
     bank, account = bank_of_accounts()
-    fast, slow = (Skewed(chance=SeededChance(seed)) for seed in (1, 2))
+    fast, slow = (Passing(chance=SeededChance(seed)) for seed in (1, 2))
     fast.clock.step(30)
     mine = account[uuid4()]
     ahead = ticks_at(datetime(2026, 1, 1, 1, tzinfo=UTC))  # an hour on: within the bound

@@ -29,18 +29,7 @@ def load_contexts(spec: str) -> tuple[Context, ...]:
 
     The working directory is looked in first. Raises ``ConfigurationError`` that names what is missing.
     """
-    name, separator, attribute = spec.partition(":")
-    if not (name and separator and attribute):
-        raise ConfigurationError(
-            f"{spec!r} does not name an application: write MODULE:APP, such as examples.shop.app:app"
-        )
-    found: Any = _import(name)
-    for step in attribute.split("."):
-        if not hasattr(found, step):
-            raise ConfigurationError(
-                f"{name} has no {attribute!r}{_contexts_of(found)}: name a Context, or a list of them"
-            )
-        found = getattr(found, step)
+    found = load_object(spec, "application", wanted="a Context, or a list of them")
     contexts = tuple(found) if isinstance(found, list | tuple) else (found,)
     for context in contexts:
         if not isinstance(context, Context):
@@ -51,6 +40,23 @@ def load_contexts(spec: str) -> tuple[Context, ...]:
     if not contexts:
         raise ConfigurationError(f"{spec} is empty: put a Context into it")
     return contexts
+
+
+def load_object(spec: str, what: str, *, wanted: str = "another") -> Any:
+    """Import ``MODULE:NAME``. Raises ``ConfigurationError``, which says ``what`` was to be named."""
+    name, separator, attribute = spec.partition(":")
+    if not (name and separator and attribute):
+        raise ConfigurationError(
+            f"{spec!r} does not name an {what}: write MODULE:NAME, such as examples.shop.app:app"
+        )
+    found: Any = _import(name)
+    for step in attribute.split("."):
+        if not hasattr(found, step):
+            raise ConfigurationError(
+                f"{name} has no {attribute!r}{_contexts_of(found)}: name {wanted}"
+            )
+        found = getattr(found, step)
+    return found
 
 
 def choose_contexts(spec: str | None, name: str | None, store: str) -> tuple[Context, ...]:
@@ -83,7 +89,7 @@ def choose_context(spec: str | None, name: str | None, store: str) -> Context:
 
 @asynccontextmanager
 async def opened(
-    contexts: Sequence[Context], settings: Settings, *, make: bool = False
+    contexts: Sequence[Context], settings: Settings, *, make: bool = False, config: Any = None
 ) -> AsyncIterator[App]:
     """Open contexts beside whatever serves them; no reactor runs here.
 
@@ -91,7 +97,7 @@ async def opened(
     """
     if not make:
         check_stored(contexts, settings.store)
-    async with open_app(*contexts, settings=settings, react=False) as app:
+    async with open_app(*contexts, settings=settings, react=False, config=config) as app:
         yield app
 
 

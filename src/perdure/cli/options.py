@@ -57,6 +57,11 @@ config_option = click.option(
     metavar="FILE",
     help="Read settings from here, not from perdure.toml.",
 )
+hand_option = click.option(
+    "--hand",
+    metavar="MODULE:NAME",
+    help="Hand this object to the effects that ask for config.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, a value a line.")
 context_option = click.option("--context", "context_name", metavar="NAME", help="The context.")
 app_argument = click.argument("app", metavar="[MODULE:APP]", required=False)

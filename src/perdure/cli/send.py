@@ -7,6 +7,7 @@ carries it out; only what is to be carried out at most once, which is written no
 import asyncio
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ import click
 import msgspec
 
 from perdure.cli.exits import ExitCode
-from perdure.cli.loading import choose_context, load_contexts, opened
-from perdure.cli.options import context_option, json_option, with_settings
+from perdure.cli.loading import choose_context, load_contexts, load_object, opened
+from perdure.cli.options import context_option, hand_option, json_option, with_settings
 from perdure.cli.output import Output, complain
 from perdure.core.context import Context
+from perdure.runtime.app import App
 from perdure.runtime.commands import Caller
 from perdure.runtime.config import Settings
 from perdure.runtime.live import LiveContext
@@ -50,6 +52,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
               help="Only when the entity is at this version.")  # fmt: skip
 @click.option("--query", metavar="NAME", help="Print this query of the state, not the state.")
 @context_option
+@hand_option
 @json_option
 @with_settings
 def send(
@@ -61,6 +64,7 @@ def send(
     version: int | None,
     query: str | None,
     context_name: str | None,
+    hand: str | None,
     as_json: bool,
     settings: Settings,
 ) -> int:
@@ -90,14 +94,16 @@ def send(
     )
     contexts = load_contexts(app)
     context = choose_context(app, context_name, settings.store)
-    return asyncio.run(_send(contexts, context, settings, order, Output(as_json=as_json)))
+    config = None if hand is None else load_object(hand, "object")
+    # All contexts are opened: what is decided in one may send into another.
+    opening = opened(contexts, settings, make=True, config=config)
+    return asyncio.run(_send(opening, context, order, Output(as_json=as_json)))
 
 
 async def _send(
-    contexts: Sequence[Context], context: Context, settings: Settings, order: Order, answer: Output
+    opening: AbstractAsyncContextManager[App], context: Context, order: Order, answer: Output
 ) -> ExitCode:
-    # All contexts are opened: what is decided in one may send into another.
-    async with opened(contexts, settings, make=True) as app:
+    async with opening as app:
         live = app.context(context.name)
         live.commands.handler(order.domain, order.command)
         if order.query is not None:

@@ -18,8 +18,8 @@ from typing import Any
 
 import click
 
-from perdure.cli.loading import load_contexts
-from perdure.cli.options import config_option, debug_option
+from perdure.cli.loading import load_contexts, load_object
+from perdure.cli.options import config_option, debug_option, hand_option
 from perdure.core.context import Context
 from perdure.opening import open as open_app
 from perdure.runtime.config import Settings, load
@@ -44,9 +44,10 @@ WARN_SECONDS = 60.0
 @click.option("--log-format", type=click.Choice(["auto", "json", "text"]), help="How logs look.")
 @click.option("--insecure-no-auth", is_flag=True, default=None,
               help="Listen beyond this machine although nobody is asked who they are.")  # fmt: skip
+@hand_option
 @config_option
 @debug_option
-def serve(app: str, config_file: Path | None, **arguments: Any) -> None:
+def serve(app: str, hand: str | None, config_file: Path | None, **arguments: Any) -> None:
     """Serve an application over HTTP until SIGTERM or Ctrl-C.
 
     MODULE:APP is a Context, or a list of them; the working directory is looked in first. Prints its
@@ -56,8 +57,9 @@ def serve(app: str, config_file: Path | None, **arguments: Any) -> None:
     check_exposure(settings)
     configure(_log_format(settings))
     contexts = load_contexts(app)
+    config = None if hand is None else load_object(hand, "object")
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(_serve(contexts, settings))
+        runner.run(_serve(contexts, settings, config))
 
 
 def check_exposure(settings: Settings) -> None:
@@ -71,10 +73,10 @@ def check_exposure(settings: Settings) -> None:
     )
 
 
-async def _serve(contexts: Sequence[Context], settings: Settings) -> None:
+async def _serve(contexts: Sequence[Context], settings: Settings, config: Any) -> None:
     stop = asyncio.Event()
     with _stopped_by_signals(stop):
-        async with open_app(*contexts, settings=settings) as app:
+        async with open_app(*contexts, settings=settings, config=config) as app:
             http = HttpApp(app)
             server = HttpServer(
                 http, settings.host, settings.port, _limits(settings), on_stopping=http.stopping.set

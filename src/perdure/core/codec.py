@@ -37,14 +37,14 @@ class Codec(Generic[T]):
         """Read a value. Raises ``PayloadMismatch`` with the JSON pointer of the fault."""
         try:
             return self._read(data)
-        except (msgspec.ValidationError, ValueError, TypeError) as fault:
+        except Exception as fault:  # whatever a class of the user's raises about its fields
             message, where = _explain(fault)
             raise PayloadMismatch(f"{message} at {where or 'the top'}", where) from fault
 
     def encode(self, value: T) -> bytes:
         """Write a value. Raises ``InvalidData`` for a number that JSON cannot say."""
         data = self._encoder.encode(value)
-        if b"null" in data or b"NaN" in data or b"Infinity" in data:
+        if b"null" in data or b"NaN" in data or b"Infinity" in data or b"E+" in data:
             _check_finite(to_plain(value), "")  # the encoder writes a float's NaN as null
         return data
 

@@ -5,6 +5,7 @@ comparison of changed functions with history rest on it.
 """
 
 import re
+from hashlib import blake2b
 from typing import Any, Literal
 from uuid import UUID
 
@@ -37,6 +38,22 @@ class CommandRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(CommandRecord)
+
+
+class CommandIds:
+    """Makes ids for commands that come without one: not to be guessed, and never the same twice.
+
+    They begin with the time, so that the records of a day lie side by side and not all over the store.
+    """
+
+    def __init__(self, secret: int) -> None:
+        self._secret, self._count = secret.to_bytes(32, "big"), 0
+
+    def make(self, now: int) -> str:
+        """Make an id at this moment, in microseconds since 1970."""
+        self._count += 1
+        seed = self._count.to_bytes(8, "big")
+        return f"{now:014x}{blake2b(seed, key=self._secret, digest_size=9).hexdigest()}"
 
 
 def record_key(name: str, command_id: str, principal: str | None) -> str:

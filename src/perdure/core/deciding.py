@@ -5,6 +5,7 @@ decide again when somebody else was faster, and to compare a changed function wi
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -50,7 +51,7 @@ class Decider(msgspec.Struct, frozen=True, kw_only=True):
             answer = handler.function(*before, message.command, *after, **given)
             sort_outputs(self._giver(message, happened), answer, outputs)
         except Rejected as rejection:
-            return Decision(Outputs(), rejection.reason)
+            return Decision(Outputs(), _reason(handler, rejection))
         except Exception as failure:
             cause = f"{type(failure).__name__}: {failure}"
             raise HandlerFailed(handler.label, cause) from failure
@@ -78,3 +79,13 @@ class Decider(msgspec.Struct, frozen=True, kw_only=True):
             metadata=msgspec.json.encode(metadata),
             id_of=lambda index: decided_id(key, ticks, index),
         )
+
+
+def _reason(handler: Handler, rejection: Rejected) -> str:
+    """Give the reason of a rejection, which stays for ever: text that can be stored."""
+    reason: object = rejection.reason
+    if isinstance(reason, str):
+        with suppress(UnicodeEncodeError):
+            reason.encode()
+            return reason
+    raise HandlerFailed(handler.label, f"it rejected with {repr(reason)[:200]}, which is no text")

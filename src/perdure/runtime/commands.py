@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from perdure.core.command_records import check_command_id, record_key
+from perdure.core.command_records import CommandIds, check_command_id, record_key
 from perdure.core.deciding import Decider
 from perdure.core.definition import Definition
 from perdure.core.handling import Handler, Message
@@ -46,7 +46,8 @@ class Commands:
         self, definitions: Mapping[str, Definition], context: str, loop: DecideLoop, environment: Environment
     ) -> None:  # fmt: skip
         self._definitions, self._context = definitions, context
-        self._loop, self._clock, self._chance = loop, environment.clock, environment.chance
+        self._loop, self._clock = loop, environment.clock
+        self._ids = CommandIds(environment.chance.bits(256))
 
     @property
     def in_flight(self) -> int:
@@ -149,18 +150,15 @@ class Commands:
     def _message(
         self, name: str, command: Any, data: bytes, caller: Caller, *, cause_ticks: int = 0
     ) -> Message:
-        id_ = (
-            f"{self._chance.bits(128):032x}"
-            if caller.command_id is None
-            else check_command_id(caller.command_id)
-        )
+        now, id_ = self._clock.now(), caller.command_id
+        id_ = self._ids.make(now) if id_ is None else check_command_id(id_)
         return Message(
             key=record_key(name, id_, caller.principal),
             id=id_,
             name=name,
             command=command,
             data=data,
-            received_at=self._clock.now(),
+            received_at=now,
             principal=caller.principal,
             correlation_id=caller.correlation_id,
             causation_id=caller.causation_id,

@@ -41,6 +41,8 @@ DATA_BYTES_MAX = 1_048_576
 _Place: TypeAlias = "tuple[_Place, str | int] | None"
 
 _INTEGER_MIN, _INTEGER_MAX = -(2**63), 2**63 - 1
+# A decimal of fewer places before or after its point is in the bounds of integers and of floats.
+_PLACES_MAX = 18
 
 # Matches from every quote, closed or not: no search begins anew inside a string, so the time is
 # linear in the text, however hostile.
@@ -95,7 +97,7 @@ def write_object(value: Mapping[str, Any]) -> bytes:
     """
     if not isinstance(value, Mapping):
         raise InvalidData(f"a value of type {type(value).__name__} is not a JSON object")
-    return read_object(_write(_Writing().plain(value, None, 0)))[1]
+    return _write_at_once(value) or read_object(_write(_Writing().plain(value, None, 0)))[1]
 
 
 def count_members(text: bytes) -> int:
@@ -173,6 +175,50 @@ def _members(value: Any) -> int | None:
             elif kind is int and not _INTEGER_MIN <= item <= _INTEGER_MAX:
                 return None
     return members if nodes <= NODES_MAX else None
+
+
+def _write_at_once(value: Mapping[str, Any]) -> bytes | None:
+    """Write what stands as it is and is small; ``None`` for what takes a closer look, or breaks a rule.
+
+    On the path of every event and command, as ``_members`` is. What it writes, the longer way writes too.
+    """
+    if type(value) is not dict:
+        return None
+    nodes = size = 1
+    todo: list[Any] = [value]
+    for items in todo:  # which grows meanwhile
+        nodes += len(items)
+        if nodes > KEYS_MAX:
+            return None
+        if type(items) is dict:
+            for key in items:
+                if type(key) is not str or len(key) > KEY_BYTES_MAX // 4:
+                    return None
+            items = items.values()
+        for item in items:
+            kind = type(item)
+            if kind is str:
+                size += len(item)
+            elif kind is dict or kind is list or kind is tuple:
+                todo.append(item)
+            elif not _stands(item):
+                return None
+    if size > DATA_BYTES_MAX // 8 or len(todo) > DEPTH_MAX:
+        return None
+    try:
+        return _write(value)
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return None
+
+
+def _stands(scalar: Any) -> bool:
+    """Tell whether a scalar that is no text is written as it is: no subclass, and in bounds."""
+    kind = type(scalar)
+    if kind is int:
+        return bool(_INTEGER_MIN <= scalar <= _INTEGER_MAX)
+    if kind is Decimal:
+        return bool(scalar.is_finite() and abs(scalar.adjusted()) < _PLACES_MAX)
+    return kind is bool or scalar is None or (kind is float and isfinite(scalar))
 
 
 class _Pairs(list[tuple[str, Any]]):
