@@ -3,11 +3,14 @@
 import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 
 from perdure import (
+    Emit,
     HandlerFailed,
     InvalidName,
     Stop,
@@ -99,6 +102,41 @@ async def test_a_raw_event_is_caught_up_with_even_among_others(store: Store) -> 
         done = accepted(await app.send(mine, Withdraw(111)))
 
         assert (done.state, done.version) == (Account(0, (1, 10, 100, -111)), 5)
+
+
+async def test_an_own_event_may_have_tags_and_one_of_another_entity_is_given_out(
+    store: Store,
+) -> None:
+    tagging = declared()
+    account = tagging.entity("account", Account, raw=False)
+    account.update(deposited)
+    other = account[uuid4()]
+
+    @account.handle
+    def tagged(state: Account, command: Deposit, *, entity: UUID) -> list[Any]:
+        event = Deposited(command.amount)
+        return [
+            Emit(event=event, tags=("vip",), domain="till"),
+            Emit(event=event, entity=entity),
+            Emit(event=Deposited(100), entity=UUID(other.key), tags=("gift",)),
+        ]
+
+    mine = account[uuid4()]
+    async with store.open(tagging, react=True) as app:
+        done = accepted(await app.send(mine, Deposit(1)))
+        assert (done.state, done.version, len(done.events)) == (Account(2, (1, 1)), 2, 2)
+        async with asyncio.timeout(10):
+            while len(events := await recorded(app)) < 3:
+                await asyncio.sleep(0.005)
+        assert await app.model(other) == Account(100, (100,))
+
+    assert [(event.tags, event.domain) for event in events] == [
+        (("vip",), "till"), ((), None), (("gift",), None),
+    ]  # fmt: skip
+    ids = {str(event.event_id) for event in events[:2]}
+    assert ids == set(map(str, done.events))
+    told = msgspec.json.decode(events[2].metadata)
+    assert told["command_id"] == told["correlation_id"] == done.command_id
 
 
 async def test_a_kind_may_refuse_raw_events(store: Store) -> None:
@@ -237,4 +275,6 @@ async def test_history_that_cannot_be_folded_stops_its_entity_alone(store: Store
 
         assert await written(app, "bank") == before
         assert await app.model(mine, as_of=bad.position - 1) == Account(1, (1,))
+        with pytest.raises(HandlerFailed, match="ValueError: negative"):
+            await app.model(mine, as_of=bad.position)
         assert accepted(await app.send(other, Deposit(1))).version == 1

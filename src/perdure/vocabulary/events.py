@@ -9,6 +9,7 @@ reads millions.
 """
 
 from datetime import datetime
+from typing import Protocol
 from uuid import UUID
 
 import msgspec
@@ -16,7 +17,37 @@ import msgspec
 from perdure.vocabulary.ids import event_ticks, moment_of
 
 
-class NewEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class _Event(Protocol):
+    @property
+    def id(self) -> bytes: ...
+    @property
+    def entity(self) -> bytes: ...
+    @property
+    def ticks(self) -> int: ...
+
+
+class _Named:
+    """What an event is called by, for people and for functions of the user."""
+
+    __slots__ = ()
+
+    @property
+    def event_id(self: _Event) -> UUID:
+        """The id as a ``UUID``."""
+        return UUID(bytes=self.id)
+
+    @property
+    def entity_id(self: _Event) -> UUID:
+        """The entity as a ``UUID``."""
+        return UUID(bytes=self.entity)
+
+    @property
+    def happened_at(self: _Event) -> datetime:
+        """When it happened, in UTC."""
+        return moment_of(self.ticks)
+
+
+class NewEvent(_Named, msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A fact to be recorded: ``type`` happened to ``entity``, under ``id``.
 
     An empty ``id`` asks the runtime to make one; an engine never sees it empty.
@@ -35,23 +66,8 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """When it happened, in ticks: the time in its id."""
         return event_ticks(self.id)
 
-    @property
-    def event_id(self) -> UUID:
-        """The id as a ``UUID``."""
-        return UUID(bytes=self.id)
 
-    @property
-    def entity_id(self) -> UUID:
-        """The entity as a ``UUID``."""
-        return UUID(bytes=self.entity)
-
-    @property
-    def happened_at(self) -> datetime:
-        """When it happened, in UTC."""
-        return moment_of(self.ticks)
-
-
-class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class RecordedEvent(_Named, msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A fact as it stands in the log.
 
     ``position`` is its place in the context, ``version`` its place in the entity (1 for the first),
@@ -69,21 +85,6 @@ class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     domain: str | None = None
     tags: tuple[str, ...] = ()
     metadata: bytes = b""
-
-    @property
-    def event_id(self) -> UUID:
-        """The id as a ``UUID``."""
-        return UUID(bytes=self.id)
-
-    @property
-    def entity_id(self) -> UUID:
-        """The entity as a ``UUID``."""
-        return UUID(bytes=self.entity)
-
-    @property
-    def happened_at(self) -> datetime:
-        """When it happened, in UTC."""
-        return moment_of(self.ticks)
 
     @property
     def happened(self) -> tuple[int, bytes]:
