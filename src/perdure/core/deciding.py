@@ -51,7 +51,7 @@ class Decider(msgspec.Struct, frozen=True, kw_only=True):
             answer = handler.function(*before, message.command, *after, **given)
             sort_outputs(self._giver(message, happened), answer, outputs)
         except Rejected as rejection:
-            return Decision(Outputs(), _reason(handler, rejection))
+            return Decision(Outputs(), reason_of(handler, rejection))
         except Exception as failure:
             cause = f"{type(failure).__name__}: {failure}"
             raise HandlerFailed(handler.label, cause) from failure
@@ -81,7 +81,7 @@ class Decider(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def _reason(handler: Handler, rejection: Rejected) -> str:
+def reason_of(handler: Handler, rejection: Rejected) -> str:
     """Give the reason of a rejection, which stays for ever: text that can be stored."""
     reason: object = rejection.reason
     if isinstance(reason, str):

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from perdure.core.command_records import KIND, write_record
-from perdure.core.deciding import Decider, Decision
+from perdure.core.deciding import Decider, Decision, reason_of
 from perdure.core.definition import Definition
 from perdure.core.handling import Message
 from perdure.core.kinds import EntityState
@@ -101,9 +101,9 @@ class Attempt:
                 with desk.watchdog.watching(desk.log, self._describe):
                     self._lookups = asked(decider.handler, message.command)
             except Rejected as rejection:
-                self._refusal = rejection.reason
+                self._refusal = reason_of(decider.handler, rejection)
         self._learned: dict[bytes, int] = {}
-        self._stale = False
+        self._stale: Found | None = None
 
     @property
     def what(self) -> str:
@@ -146,13 +146,11 @@ class Attempt:
         return isinstance(verdict, Committed)
 
     async def _look_up(self) -> Found:
-        stale, self._stale = self._stale, False
+        stale, self._stale = self._stale, None
         if not self._decider.kind:
-            found = await self._desk.lookups.find(self._lookups)
-            if stale:
-                await self._desk.lookups.refresh(found)
-                found = await self._desk.lookups.find(self._lookups)
-            return found
+            if stale is not None:
+                await self._desk.lookups.refresh(stale)
+            return await self._desk.lookups.find(self._lookups)
         entities, entity = self._desk.entities, self._decider.entity
         kind = self._desk.definition.kinds[self._decider.kind]
         state = await (entities.fresh if stale else entities.state)(kind, entity)
@@ -186,20 +184,16 @@ class Attempt:
 
     def _learn(self, found: Found, verdict: object) -> None:
         """See what was faster, for the next attempt. Raises where none would come to anything else."""
-        self._stale = True
-        if isinstance(
-            verdict, IdsTaken
-        ):  # they are made of the command's id and time: it was sent twice
-            raise AlreadyDone
+        self._stale = found
+        if isinstance(verdict, IdsTaken):
+            raise AlreadyDone  # ids are made of the command's id and time: it was sent twice
         if isinstance(verdict, GuardFailed):
             guard = verdict.guard
             if isinstance(guard, RecordAt) and guard.kind == KIND:
                 raise AlreadyDone
             if guard in self._beside.guards:
                 raise Withdrawn
-            if (
-                isinstance(guard, EntityAt) and guard not in found.guards
-            ):  # it must be fresh, and is not
+            if isinstance(guard, EntityAt) and guard not in found.guards:  # it must be fresh
                 raise WrongVersion(id_text(guard.entity), guard.version, verdict.actual)
             if isinstance(guard, HappenedBefore):
                 self._learned[guard.entity] = verdict.actual
