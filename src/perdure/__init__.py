@@ -6,6 +6,7 @@ A user writes plain functions over plain values; ``Context`` collects them, ``op
 from perdure.core.context import Context as Context
 from perdure.core.entity import EntityKind as EntityKind
 from perdure.core.retrying import Retry as Retry
+from perdure.core.saga import Saga as Saga
 from perdure.core.service import Service as Service
 from perdure.core.system import CaughtUp as CaughtUp
 from perdure.core.system import KeyParked as KeyParked
@@ -58,8 +59,11 @@ from perdure.vocabulary.ids import entity_named as entity_named
 from perdure.vocabulary.messages import After as After
 from perdure.vocabulary.messages import At as At
 from perdure.vocabulary.messages import Cancel as Cancel
+from perdure.vocabulary.messages import Complete as Complete
+from perdure.vocabulary.messages import Done as Done
 from perdure.vocabulary.messages import Emit as Emit
 from perdure.vocabulary.messages import Envelope as Envelope
+from perdure.vocabulary.messages import Refused as Refused
 from perdure.vocabulary.messages import Reply as Reply
 from perdure.vocabulary.messages import Send as Send
 from perdure.vocabulary.messages import Stop as Stop
@@ -79,6 +83,7 @@ __all__ = [
     "CaughtUp",
     "CommandNotFound",
     "Committed",
+    "Complete",
     "ConcurrencyError",
     "ConditionFailed",
     "ConfigurationError",
@@ -88,6 +93,7 @@ __all__ = [
     "Corrupt",
     "Criteria",
     "DefinitionError",
+    "Done",
     "EffectFailed",
     "Emit",
     "EngineError",
@@ -122,10 +128,12 @@ __all__ = [
     "QueryNotFound",
     "Receipt",
     "RecordedEvent",
+    "Refused",
     "Rejected",
     "Reply",
     "RequestKeyReused",
     "Retry",
+    "Saga",
     "Send",
     "ServerStarted",
     "ServerStopping",

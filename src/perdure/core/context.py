@@ -18,6 +18,7 @@ from perdure.core.entity import EntityKind
 from perdure.core.event_type import EventType as EventType
 from perdure.core.low import LowDeclaration, Needs
 from perdure.core.retrying import Retry
+from perdure.core.saga import Saga
 from perdure.core.schedules import TickDeclaration, check_schedule
 from perdure.core.service import Service
 from perdure.core.upcasting import Data, Piece, Upcaster, stamped
@@ -193,6 +194,20 @@ class Context:
             )
         self.kinds[name] = kind
         return kind
+
+    def saga(self, name: str, model: type[M], *, by: str | Callable[[Any], object]) -> Saga[M]:
+        """Declare a saga: it coordinates over time, and keeps where it stands under a key.
+
+        ``by`` says which saga an event belongs to: a field's name, or a function of the event. It reacts
+        to events, in the order they are recorded, and to what became of the commands it sent (``Done``,
+        ``Refused``), and gives out commands, timers, effects and events. Its models are under its name, and
+        where each stands under ``NAME.status``.
+        """
+        if check_name(name, "domain") in self.services:
+            raise DefinitionError(f"{self.name}: two services are named {name!r}")
+        saga = Saga(self.name, name, model, by=by)
+        self.services[name] = saga
+        return saga
 
     @overload
     def command(self, declared: C, /) -> C: ...

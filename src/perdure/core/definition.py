@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from perdure.core.answers import answered_type
 from perdure.core.context import Context, EventType
 from perdure.core.effect import Effect, read_effects
 from perdure.core.fingerprints import function_fingerprint
@@ -17,6 +18,8 @@ from perdure.core.handling import Handler, read_low
 from perdure.core.kinds import Kind, read_kind
 from perdure.core.lineage import join
 from perdure.core.reactor import Reactor, read_fold, read_service
+from perdure.core.saga import Saga
+from perdure.core.sagas import read_saga
 from perdure.core.signatures import is_of_the_user
 from perdure.core.system import SYSTEM_EVENTS
 from perdure.core.ticking import Tick
@@ -77,9 +80,18 @@ def define(context: Context) -> Definition:
     """Read a context whole. Raises ``DefinitionError`` naming the first thing that cannot work."""
     types = {**SYSTEM_EVENTS, **context.event_types}
     by_class = {declared.cls: declared for declared in types.values()}
+    answered = (
+        answered_type(name) for name, one in context.services.items() if isinstance(one, Saga)
+    )
+    types |= {declared.name: declared for declared in answered}
     upcasters = join(context.name, tuple(context.upcasters.values()), types)
     reactors = {
-        service.name: widen(read_service(service, types, by_class), upcasters)
+        service.name: widen(
+            read_saga(service, types, by_class, context.command_type)
+            if isinstance(service, Saga)
+            else read_service(service, types, by_class),
+            upcasters,
+        )
         for service in context.services.values()
     }
     kinds = {

@@ -60,6 +60,7 @@ class Giver(msgspec.Struct, frozen=True, kw_only=True):
     since: int
     metadata: bytes
     id_of: Callable[[int], bytes]
+    saga: str = ""
 
     @property
     def definition(self) -> Definition:
@@ -254,6 +255,8 @@ def _command(giver: Giver, send: Send) -> tuple[str, str, Parcel]:
         name=handler.command.name,
         data=handler.command.codec.encode_strictly(send.command),
         metadata=giver.metadata,
+        saga=giver.saga,
+        saga_key=giver.key if giver.saga else "",
     )
     return context, giver.key if to is None else to.key, parcel
 

@@ -18,6 +18,7 @@ class Parcel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``emit``: ``event``. ``command``: the kind of entity (none for a LOW handler), the entity, the command's
     ``name`` and ``data``. ``effect``: its ``name`` and ``data``. ``metadata`` is who and why. ``timer`` names
     the record of a named timer, and ``revision`` what it must be at: or this was cancelled or replaced.
+    ``saga`` and ``saga_key`` are who sent the command, and is told what became of it.
     """
 
     event: NewEvent | None = None
@@ -28,6 +29,8 @@ class Parcel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     metadata: bytes = b""
     timer: str = ""
     revision: int = 0
+    saga: str = ""
+    saga_key: str = ""
 
 
 _decoder = msgspec.msgpack.Decoder(Parcel)

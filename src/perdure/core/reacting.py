@@ -175,6 +175,7 @@ def give_out(
             since=cause.recorded_at,
             metadata=caused_by(cause),
             id_of=partial(emitted_id, reactor.name, key, cause.id),
+            saga=reactor.name if reactor.is_saga else "",
         )
         first = places.get(cause.id, 0)
         places[cause.id] = sort_outputs(giver, one.outputs, outputs, first=first)

@@ -41,6 +41,7 @@ class Reactor(msgspec.Struct, frozen=True):
     payloads: Mapping[str, EventType]
     emit_history: bool
     older: Callable[[RecordedEvent], Any] | None = None
+    is_saga: bool = False
 
     def read(self, event: RecordedEvent) -> Any:
         """Read an event's payload: the declared class, or a dictionary. Raises ``InvalidData``."""

@@ -4,9 +4,9 @@ The guards say what the decision rested on, so an attempt either holds or leaves
 guards is the order of the questions: was this command carried out already, then has anything changed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -41,13 +41,27 @@ from perdure.vocabulary.events import NewEvent, RecordedEvent
 from perdure.vocabulary.ids import id_text
 from perdure.vocabulary.outcomes import Accepted, Outcome
 
+#: Makes the event that tells whoever sent, from the reason of a rejection and the reply.
+Answer: TypeAlias = Callable[[str | None, Any], NewEvent]
+
 
 class Beside(msgspec.Struct, frozen=True):
-    """What is written with the outcome of a command, whatever that is: the intent it came by is settled."""
+    """What is written with the outcome of a command, whatever that is.
+
+    The intent it came by is settled, and a saga that sent it is told.
+    """
 
     guards: tuple[Guard, ...] = ()
     records: tuple[Put, ...] = ()
     intents: tuple[Settle, ...] = ()
+    answer: Answer | None = None
+
+
+def answered(answer: Answer, outcome: Outcome[Any]) -> NewEvent:
+    """Make the event that tells an outcome to whoever sent."""
+    if isinstance(outcome, Rejected):
+        return answer(outcome.reason, None)
+    return answer(None, outcome.reply)
 
 
 class Desk(msgspec.Struct, frozen=True):
@@ -223,7 +237,7 @@ class Attempt:
             puts += self._desk.entities.snapshot(each.kind, each.id, each.state, last=outputs.stop)
         commit = Commit(
             guards=tuple(guards),
-            events=tuple(outputs.events),
+            events=(*outputs.events, *self._told(decision)),
             records=tuple(puts),
             intents=tuple(intents),
             statements=(*written, *outputs.statements),
@@ -254,6 +268,10 @@ class Attempt:
             if event.entity not in known:
                 guards.setdefault(event.entity, HappenedBefore(event.entity, event.ticks))
         return [*guards.values(), *(EntityAt(entity, 0) for entity in outputs.fresh)]
+
+    def _told(self, decision: Decision) -> tuple[NewEvent, ...]:
+        answer = self._beside.answer
+        return () if answer is None else (answer(decision.rejection, decision.outputs.reply),)
 
     def _record(self, decision: Decision, after: Sequence[Entity]) -> Put:
         outputs = decision.outputs

@@ -5,8 +5,10 @@ there first, under an id that makes a second time a no-op, and settled here afte
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
+from perdure.core.answers import answer
 from perdure.core.definition import Definition
 from perdure.core.effect import Effect
 from perdure.core.parcels import Parcel, unpack
@@ -14,7 +16,7 @@ from perdure.core.retrying import Retry
 from perdure.ports.engine import Log
 from perdure.ports.environment import Clock
 from perdure.runtime import ticks, undelivered
-from perdure.runtime.attempts import Beside, Withdrawn
+from perdure.runtime.attempts import Beside, Withdrawn, answered
 from perdure.runtime.commands import Commands
 from perdure.runtime.effects import Effects
 from perdure.runtime.logs import logger as make_logger
@@ -38,6 +40,8 @@ from perdure.vocabulary.errors import (
     InvalidData,
     InvalidInput,
 )
+from perdure.vocabulary.events import NewEvent
+from perdure.vocabulary.outcomes import Outcome
 
 #: For commands and events, which fail only where a function or the user's own table does.
 DELIVERIES = Retry(attempts=6, first_seconds=0.5, factor=4.0, seconds_max=60)
@@ -135,12 +139,13 @@ class Carriers:
             raise CommandNotFound(f"context {intent.target!r} is not open here")
         guards, puts = fired(parcel)
         if intent.target == self._context:
-            beside = Beside(guards, puts, (Settle(intent.id),))
+            tells = partial(answer, parcel, intent.id) if parcel.saga else None
+            beside = Beside(guards, puts, (Settle(intent.id),), tells)
             await commands.receive(intent, parcel, beside)
         else:
             await self._check_standing(parcel)
-            await commands.receive(intent, parcel)
-            await self._settle(intent, parcel)
+            outcome = await commands.receive(intent, parcel)
+            await self._settle(intent, parcel, events=_told(intent, parcel, outcome))
 
     async def _run(self, intent: Intent, parcel: Parcel, attempt: int) -> None:
         effect = self._effect(intent)
@@ -190,15 +195,19 @@ class Carriers:
                 raise Withdrawn
 
     async def _settle(
-        self, intent: Intent, parcel: Parcel | None = None, records: tuple[Put, ...] = ()
+        self,
+        intent: Intent,
+        parcel: Parcel | None = None,
+        records: tuple[Put, ...] = (),
+        events: tuple[NewEvent, ...] = (),
     ) -> None:
         """Be done with an intent, and with its timer unless that was set anew meanwhile."""
         guards, puts = fired(parcel) if parcel else ((), ())
         done = (Settle(intent.id),)
-        commit = Commit(guards=guards, records=(*records, *puts), intents=done)
+        commit = Commit(guards=guards, events=events, records=(*records, *puts), intents=done)
         (verdict,) = await self._log.commit([commit])
         if isinstance(verdict, GuardFailed):
-            await self._log.commit([Commit(records=records, intents=done)])
+            await self._log.commit([Commit(events=events, records=records, intents=done)])
 
     # -- events ---------------------------------------------------------------------------------
 
@@ -268,3 +277,10 @@ class Carriers:
 
     def _effect(self, intent: Intent) -> Effect | None:
         return self._definitions[self._context].effects.get(intent.target)
+
+
+def _told(intent: Intent, parcel: Parcel, outcome: Outcome[Any]) -> tuple[NewEvent, ...]:
+    """Make the event that tells a saga what became of the command it sent abroad."""
+    if not parcel.saga:
+        return ()
+    return (answered(partial(answer, parcel, intent.id), outcome),)

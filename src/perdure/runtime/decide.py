@@ -14,7 +14,7 @@ from perdure.core.handling import Message
 from perdure.core.outputs import Momentary
 from perdure.core.retrying import CONFLICTS
 from perdure.ports.environment import Environment
-from perdure.runtime.attempts import AlreadyDone, Attempt, Beside, Desk
+from perdure.runtime.attempts import AlreadyDone, Attempt, Beside, Desk, answered
 from perdure.runtime.telemetry import Meter
 from perdure.runtime.turns import Turns
 from perdure.vocabulary.commits import Commit
@@ -104,9 +104,11 @@ class DecideLoop:
         self, decider: Decider, message: Message, beside: Beside | None
     ) -> Outcome[Any]:
         """Give the first outcome to whoever sent the command again, and settle what it came by."""
+        outcome = await self._first_outcome(decider, message)
         if beside is not None and beside.intents:
-            await self._desk.log.commit([Commit(intents=beside.intents)])
-        return await self._first_outcome(decider, message)
+            told = () if beside.answer is None else (answered(beside.answer, outcome),)
+            await self._desk.log.commit([Commit(events=told, intents=beside.intents)])
+        return outcome
 
     async def _first_outcome(self, decider: Decider, message: Message) -> Outcome[Any]:
         """Give the outcome that stands under a command's id. Raises ``RequestKeyReused``."""

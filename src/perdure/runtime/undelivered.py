@@ -9,12 +9,17 @@ from typing import Literal
 
 import msgspec
 
+from perdure.core.answers import answer
+from perdure.core.parcels import unpack
 from perdure.ports.engine import Log
 from perdure.vocabulary.commits import Commit, Intent, Put, Settle
-from perdure.vocabulary.errors import IntentNotFound
+from perdure.vocabulary.errors import IntentNotFound, InvalidData
+from perdure.vocabulary.events import NewEvent
 from perdure.vocabulary.ids import id_text, parse_id
 
 KIND = "undelivered"
+#: What a saga is told of a command that an operator gave up.
+DISCARDED = "discarded by an operator"
 OUTCOME = "outcome"
 _PAGE = 1000
 _TRACEBACK_CHARS_MAX = 8_000
@@ -118,7 +123,17 @@ async def discard(log: Log, intent_id: bytes, *, at: int) -> None:
     if intent.kind == "effect":
         outcome = EffectOutcome(effect=intent.target, outcome="discarded", attempts=0, at=at)
         puts.append(put_outcome(intent_id, outcome))
-    await log.commit([Commit(records=tuple(puts), intents=(Settle(intent_id),))])
+    told = _refused(intent) if intent.kind == "command" else ()
+    await log.commit([Commit(events=told, records=tuple(puts), intents=(Settle(intent_id),))])
+
+
+def _refused(intent: Intent) -> tuple[NewEvent, ...]:
+    """Tell the saga that sent a command, if one did, that it will not be carried out."""
+    try:
+        parcel = unpack(intent)
+    except InvalidData:  # it cannot be carried out because nobody can read it
+        return ()
+    return (answer(parcel, intent.id, DISCARDED),) if parcel.saga else ()
 
 
 async def _find(log: Log, intent_id: bytes) -> Intent:

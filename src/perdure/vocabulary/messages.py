@@ -12,6 +12,7 @@ import msgspec
 from perdure.vocabulary.events import RecordedEvent
 from perdure.vocabulary.references import EntityRef
 
+C = TypeVar("C")
 E = TypeVar("E")
 
 
@@ -112,3 +113,23 @@ class Stop(msgspec.Struct, frozen=True):
 
     It exists on: the next message brings it back.
     """
+
+
+class Complete(msgspec.Struct, frozen=True):
+    """The saga is finished: whatever comes later for its key is passed over."""
+
+
+class Done(msgspec.Struct, Generic[C], frozen=True):
+    """A command that the saga sent was carried out; ``reply`` is what its function had to say."""
+
+    command: C
+    command_id: str
+    reply: Any = None
+
+
+class Refused(msgspec.Struct, Generic[C], frozen=True):
+    """A command that the saga sent was rejected, for this reason."""
+
+    command: C
+    command_id: str
+    reason: str
