@@ -5,10 +5,11 @@ ask it then.
 """
 
 from examples.bank import account as accounts
-from examples.bank import cash, creation, events, requests, transfers
+from examples.bank import cash, creation, events, following, requests, transfers
 from examples.bank.account import Account
 from examples.bank.commands import CreateAccount
 from examples.bank.creation import AccountNumbers
+from examples.bank.following import Movement
 from perdure import Context, EntityRef
 
 bank = Context("bank")
@@ -77,5 +78,27 @@ def needs(command: CreateAccount) -> EntityRef[AccountNumbers]:
 
 
 bank.low(needs)(creation.create_account)
+
+# What follows from a transfer, and from a request, until money is where it belongs.
+transfer = bank.saga("transfer", Movement, by="transaction_id")
+transfer.react(following.transfer_debited)
+transfer.react(following.transfer_credited)
+transfer.react(following.transfer_not_credited)
+transfer.react(following.transfer_rolled_back)
+transfer.react(following.transfer_stuck)
+
+request = bank.saga("request", Movement, by="transaction_id")
+request.react(following.request_created)
+request.react(following.request_not_received)
+request.react(following.request_rejected)
+request.react(following.request_approved)
+request.react(following.request_debited)
+request.react(following.request_not_debited)
+request.react(following.request_credited)
+request.react(following.request_not_credited)
+request.react(following.request_rolled_back)
+request.react(following.request_stuck)
+request.react(following.refusal_told)
+request.react(following.refusal_not_told)
 
 app = bank
