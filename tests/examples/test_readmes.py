@@ -22,7 +22,7 @@ def run_page(example: str, store: Path) -> list[tuple[int, Any]]:
     assert serve == f"perdure serve examples.{example}.app:app --store sqlite:///{example}-data"
     with Served(store, app=f"examples.{example}.app:app") as served:
         script = "\n".join(
-            line.replace("127.0.0.1:8000", f"127.0.0.1:{served.port}").replace(
+            line.replace("127.0.0.1:9000", f"127.0.0.1:{served.port}").replace(
                 "curl ", "curl -sS -w '\\n%{http_code}\\n' "
             )
             for line in asked
@@ -71,7 +71,10 @@ def test_the_page_of_the_invitation(tmp_path: Path) -> None:
 def test_the_page_of_the_bank(tmp_path: Path) -> None:
     answers = run_page("bank", tmp_path / "store")
 
-    (_, created), (_, deposited), (refused, problem), (_, model) = answers
+    (_, created), (_, deposited), (refused, problem), (_, model), (_, sent), (_, saga) = answers
+    assert sent["state"]["balance"] == 130.50
+    assert saga["model"]["transaction_id"] == "t-1"
+    assert saga["model"]["step"] in {"debited", "rolling back", "rolled back"}
     assert created["reply"] == "000001"
     assert deposited["state"]["balance"] == 150.50
     assert refused == 422
