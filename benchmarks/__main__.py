@@ -11,6 +11,7 @@ import msgspec
 
 from benchmarks.appends import appends
 from benchmarks.catchup import catchup
+from benchmarks.commands import commands
 from benchmarks.conditions import conditions
 from benchmarks.http_append import http_append
 from benchmarks.measure import Benchmark, Result, measure, table
@@ -19,7 +20,13 @@ from benchmarks.reads import reads
 from benchmarks.stores import Stores
 
 #: What is run unless something else is asked for.
-DEFAULT = {"appends": appends, "reads": reads, "http": http_append, "catchup": catchup}
+DEFAULT = {
+    "appends": appends,
+    "reads": reads,
+    "commands": commands,
+    "http": http_append,
+    "catchup": catchup,
+}
 BENCHMARKS: dict[str, Callable[[Stores], AbstractContextManager[Benchmark]]] = {
     **DEFAULT,
     "memory": memory,

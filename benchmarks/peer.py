@@ -1,8 +1,9 @@
 """The peer: ``eventsourcing`` on SQLite, with the same payloads and the same durability.
 
 Appends go to its recorder with the rows ready made, which leaves out its aggregates and its JSON: the least
-that it can do. Loads go through its repository, scans through its notification log and its mapper: what a
-user of it does. Each of our events is one of its events, each of our entities one of its aggregates.
+that it can do. Loads and commands go through its repository, scans through its notification log and its
+mapper: what a user of it does. Each of our events is one of its events, each of our entities one of its
+aggregates.
 
 Its recorder takes turns among threads, where ours groups the commits of tasks.
 """
@@ -12,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -23,6 +24,9 @@ from eventsourcing.sqlite import SQLiteApplicationRecorder
 
 from benchmarks.workload import Tally
 from perdure import NewEvent
+
+#: An entity, and what to add to its basket.
+Command: TypeAlias = tuple[bytes, dict[str, Any]]
 
 BATCH_EVENTS = 1_000
 SYNCHRONOUS_FULL = 2
@@ -51,16 +55,20 @@ class Basket(Aggregate):
 
 
 class Peer:
-    """An application of the peer over one SQLite file."""
+    """An application of the peer over one SQLite file.
 
-    def __init__(self, directory: Path, fill: Iterable[NewEvent]) -> None:
-        self._app = Application[UUID](
-            {
-                "PERSISTENCE_MODULE": "eventsourcing.sqlite",
-                "SQLITE_DBNAME": str(directory / "eventsourcing.db"),
-                "SQLITE_POOL_TIMEOUT": "60",  # many threads wait for one writer
-            }
-        )
+    ``cached``: its repository keeps every aggregate, and does not look whether somebody else has written.
+    """
+
+    def __init__(self, directory: Path, fill: Iterable[NewEvent], *, cached: bool = False) -> None:
+        environment = {
+            "PERSISTENCE_MODULE": "eventsourcing.sqlite",
+            "SQLITE_DBNAME": str(directory / "eventsourcing.db"),
+            "SQLITE_POOL_TIMEOUT": "60",  # many threads wait for one writer
+        }
+        if cached:
+            environment |= {"AGGREGATE_CACHE_MAXSIZE": "0", "AGGREGATE_CACHE_FASTFORWARD": "n"}
+        self._app = Application[UUID](environment)
         recorder = self._app.recorder
         if not isinstance(recorder, SQLiteApplicationRecorder):
             raise TypeError(f"the peer took another recorder: {recorder!r}")
@@ -93,6 +101,14 @@ class Peer:
                     pass
         return len(events) / (perf_counter() - began)
 
+    def command(self, commands: Sequence[Command], threads: int) -> list[float]:
+        """Load, decide and save one by one from so many threads; give the seconds that each took."""
+        shares = [commands[number::threads] for number in range(threads)]
+        if threads == 1:
+            return self._command_each(shares[0])
+        with ThreadPoolExecutor(threads) as pool:
+            return [seconds for share in pool.map(self._command_each, shares) for seconds in share]
+
     def load(self, entities: Sequence[bytes]) -> list[Tally]:
         """Load aggregates by replaying their events."""
         ids = [self._baskets[entity].id for entity in entities]
@@ -122,6 +138,16 @@ class Peer:
     def _append_each(self, events: Sequence[StoredEvent]) -> None:
         for one in events:
             self._recorder.insert_events([one])
+
+    def _command_each(self, commands: Sequence[Command]) -> list[float]:
+        seconds: list[float] = []
+        for entity, item in commands:
+            began = perf_counter()
+            basket: Any = self._app.repository.get(self._baskets[entity].id)
+            basket.add(**item)
+            self._app.save(basket)
+            seconds.append(perf_counter() - began)
+        return seconds
 
     def _stored(self, one: NewEvent) -> StoredEvent:
         data = msgspec.json.decode(one.data)

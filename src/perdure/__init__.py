@@ -16,6 +16,10 @@ from perdure.core.system import ServerStopping as ServerStopping
 from perdure.opening import open as open  # noqa: A004
 from perdure.runtime.app import App as App
 from perdure.runtime.config import Settings as Settings
+from perdure.runtime.discards import Discarded as Discarded
+from perdure.runtime.parked import ParkedView as ParkedView
+from perdure.runtime.subscriptions import Subscription as Subscription
+from perdure.runtime.trial import Trial as Trial
 from perdure.vocabulary.commits import Committed as Committed
 from perdure.vocabulary.commits import EntityAt as EntityAt
 from perdure.vocabulary.commits import NothingAfter as NothingAfter
@@ -46,6 +50,7 @@ from perdure.vocabulary.errors import NotCaughtUp as NotCaughtUp
 from perdure.vocabulary.errors import NotFound as NotFound
 from perdure.vocabulary.errors import OutcomeUnknown as OutcomeUnknown
 from perdure.vocabulary.errors import Parked as Parked
+from perdure.vocabulary.errors import ParkedNotFound as ParkedNotFound
 from perdure.vocabulary.errors import PerdureError as PerdureError
 from perdure.vocabulary.errors import QueryNotFound as QueryNotFound
 from perdure.vocabulary.errors import Rejected as Rejected
@@ -93,6 +98,7 @@ __all__ = [
     "Corrupt",
     "Criteria",
     "DefinitionError",
+    "Discarded",
     "Done",
     "EffectFailed",
     "Emit",
@@ -124,6 +130,8 @@ __all__ = [
     "open",
     "OutcomeUnknown",
     "Parked",
+    "ParkedNotFound",
+    "ParkedView",
     "PerdureError",
     "QueryNotFound",
     "Receipt",
@@ -142,6 +150,8 @@ __all__ = [
     "Statement",
     "Stop",
     "StorageFull",
+    "Subscription",
+    "Trial",
     "Unavailable",
     "WrongVersion",
 ]

@@ -2,17 +2,24 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 import perdure
+from perdure import Context
 from perdure.core.parcels import Parcel, pack
 from perdure.vocabulary.commits import Commit, Intent
 from perdure.vocabulary.ids import decided_id, parse_id
 from tests.cli.giving import ABSENT, BOTH, OTHER, POST, give_out, listed, park
 from tests.cli.postbox import File, PassOn, Post, Remind, Wait, post
 from tests.cli.support import ENTITY, Cli
+
+
+@dataclass(frozen=True)
+class Passed:
+    year: int
 
 
 def test_all_that_is_to_be_delivered_is_listed_by_kind_and_time(cli: Cli, store: str) -> None:
@@ -158,6 +165,27 @@ def test_one_that_nobody_can_read_is_listed_all_the_same(cli: Cli, store: str) -
 
     assert listed(cli, store)[0]["name"] == ""
     assert "(unreadable)" in cli("intents", "list", "--store", store).out
+
+
+def test_a_tick_is_listed_with_its_schedule(cli: Cli, store: str) -> None:
+    clock = Context("clock")
+    clock.event(Passed)
+    clock.tick("yearly", "0 0 1 1 *", lambda at: Passed(at.year))
+
+    async def serve() -> None:
+        async with perdure.open(clock, store=store) as app:
+            while not await app.context("clock").log.intents("tick"):
+                await asyncio.sleep(0.01)
+
+    asyncio.run(asyncio.wait_for(serve(), 20))
+    (row,) = listed(cli, store, "--kind", "tick")
+    shown = cli("intents", "show", row["id"], "--store", store)
+
+    assert (row["name"], row["state"]) == ("yearly 0 0 1 1 *", "waiting")
+    assert shown.code == 0
+    assert f"{row['id']}  tick yearly 0 0 1 1 *  waiting" in shown.out
+    (found,) = cli("status", "--store", store, "--json").rows
+    assert found["undelivered"]["tick"] == 1
 
 
 @pytest.mark.parametrize(

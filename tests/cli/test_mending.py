@@ -150,8 +150,8 @@ def test_status_counts_what_is_to_be_delivered_and_says_why_it_is_not(cli: Cli, 
     (found,) = cli("status", POST, "--store", store, "--json").rows
     shown = cli("status", POST, "--store", store).out
 
-    assert found["undelivered"] == {"emit": 0, "command": 2, "effect": 1}
-    assert found["due"] == {"emit": 0, "command": 1, "effect": 1}
+    assert found["undelivered"] == {"emit": 0, "command": 2, "effect": 1, "tick": 0}
+    assert found["due"] == {"emit": 0, "command": 1, "effect": 1, "tick": 0}
     assert found["parked"]["count"] == 1
     assert found["parked"]["since"]
     assert found["parked"]["cause"].startswith("effect write failed: FileNotFoundError")

@@ -78,7 +78,7 @@ def test_an_entity_folds_old_events_each_as_one_version() -> None:
 
     kind = define(context).kinds["account"]
 
-    assert kind.advance(kind.initial, HISTORY) == EntityState(
+    assert kind.advance(kind.begin(), HISTORY) == EntityState(
         Balance(154, ("+100", "-1", "+50", "-2", "+7")), version=5, ticks=5, position=50
     )
     assert kind.reactor.criteria.types == ("deposited", "fee_charged", "noise", "paid_in")
@@ -94,7 +94,7 @@ def test_an_entity_skips_the_parts_it_does_not_take() -> None:
 
     kind = define(context).kinds["account"]
 
-    assert kind.advance(kind.initial, HISTORY).state == Balance(-3)
+    assert kind.advance(kind.begin(), HISTORY).state == Balance(-3)
 
 
 def test_a_reaction_by_name_gets_a_dictionary_in_today_s_shape() -> None:

@@ -160,14 +160,16 @@ class Store:
         node: str = "one",
         gone: tuple[str, ...] = (),
         react: bool = True,
+        shutdown_seconds_max: float = 0.01,
         **settings: Any,
     ) -> App:
-        """Make an application over the store."""
+        """Make an application over the store; at its end it waits for nothing that hangs."""
         environment = ManualEnvironment(
             self.clock, SeededChance(next(self._seeds)), FixedNode(node, gone)
         )
+        chosen = Settings(shutdown_seconds_max=shutdown_seconds_max, **settings)
         return App(
-            contexts, engine or self.engine(), environment, Settings(**settings),
+            contexts, engine or self.engine(), environment, chosen,
             version="test", config=self.world, react=react,
         )  # fmt: skip
 
@@ -303,3 +305,28 @@ class Between:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._log, name)
+
+
+class Counting(Between):
+    """A log that counts what is read of its intents: the pages, and what is on them."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(log)
+        self.pages = self.rows = 0
+
+    async def intents(self, *args: Any, **options: Any) -> Any:
+        page = await self._log.intents(*args, **options)
+        self.pages += 1
+        self.rows += len(page)
+        return page
+
+
+def counted(store: Store) -> tuple[Engine, list[Counting]]:
+    """Make an engine over the store whose logs count; they are listed as they are opened."""
+    made: list[Counting] = []
+
+    def between(log: Log) -> Any:
+        made.append(Counting(log))
+        return made[-1]
+
+    return Through(store.engine(), between), made

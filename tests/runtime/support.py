@@ -9,21 +9,14 @@ from uuid import UUID
 import pytest
 
 from perdure import App, Context, NewEvent, Settings
-from perdure.engines.memory import MemoryEngine
 from perdure.engines.sqlite import SqliteEngine
 from perdure.ports.engine import Engine
 from perdure.runtime.environment import SystemEnvironment
+from perdure.testing import OutlivingEngine as OutlivingEngine
 from perdure.vocabulary.ids import make_event_id, ticks_at
 
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
 Opener = Callable[..., App]
-
-
-class OutlivingEngine(MemoryEngine):
-    """A memory engine that an application's end does not empty, as a file would not be."""
-
-    async def close(self) -> None:
-        """Keep everything for the next application."""
 
 
 @pytest.fixture(params=["memory", "sqlite"])

@@ -20,6 +20,7 @@ from perdure import (
     Emit,
     EntityKind,
     Envelope,
+    ModelRef,
     OutcomeUnknown,
     Rejected,
     Send,
@@ -163,6 +164,14 @@ class Count:
     """A command to record how many events there are."""
 
 
+@dataclass(frozen=True)
+class CountIn:
+    """A command to record how many entries a model has."""
+
+    domain: str
+    key: str
+
+
 def counting_bank(seen: list[int]) -> tuple[Context, EntityKind[Account]]:
     """Make a bank whose decisions are noted, and give much out."""
     bank = declared()
@@ -185,17 +194,30 @@ def counting_bank(seen: list[int]) -> tuple[Context, EntityKind[Account]]:
         seen.append(len(found))
         return [Emit(event=Deposited(len(found)), entity=uuid4())]
 
+    bank.service("statement", Account).react(deposited)
+    bank.service("total", Account, single=True).react(deposited)
+
+    @bank.low(lambda command: ModelRef("bank", command.domain, command.key))
+    def count_in(command: CountIn, found: Account) -> list[Emit]:
+        seen.append(len(found.entries))
+        return [Emit(event=Deposited(len(found.entries)), entity=uuid4())]
+
     return bank, account
 
 
-@pytest.mark.parametrize("what", ["entity", "events"])
+@pytest.mark.parametrize("what", ["account", "events", "statement", "total"])
 async def test_who_is_never_fast_enough_is_told_so_and_leaves_nothing(
     store: Store, what: str
 ) -> None:
     seen: list[int] = []
     bank, account = counting_bank(seen)
     mine = account[uuid4()]
-    to: Any = (mine, Deposit(100)) if what == "entity" else (Count(),)
+    sent: dict[str, Any] = {
+        "account": (mine, Deposit(100)),
+        "events": (Count(),),
+        "statement": (CountIn("statement", mine.key),),
+        "total": (CountIn("total", ""),),
+    }
     app, engine = slow_app(store, bank)
 
     async with app, store.open(bank) as faster:
@@ -205,7 +227,7 @@ async def test_who_is_never_fast_enough_is_told_so_and_leaves_nothing(
 
         engine.before = overtake
         with pytest.raises(Contended, match=f"{CONFLICTS.attempts} times; send it again"):
-            await app.send(*to, command_id="c")
+            await app.send(*sent[what], command_id="c")
         engine.before = _nothing
 
         assert seen == list(range(CONFLICTS.attempts))
@@ -213,7 +235,7 @@ async def test_who_is_never_fast_enough_is_told_so_and_leaves_nothing(
         assert await app.model(mine) == Account(12, (1,) * 12)
         left = await written(app, "bank")
         assert {name for name, count in left.items() if count} == {"head"}
-        done = accepted(await app.send(*to, command_id="c"))
+        done = accepted(await app.send(*sent[what], command_id="c"))
         assert (done.repeated, seen[-1]) == (False, 12)
 
 

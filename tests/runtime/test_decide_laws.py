@@ -114,13 +114,15 @@ class Bench:
         self.store = store
         self.bank, self.account, self.paid_in = bank_of(snapshot_every)
         self.apps: list[App] = []
+        self.opened = 0
         self.expected = Expected()
         self.sent: list[tuple[UUID, Any, Any]] = []
 
     async def open(self, place: int) -> None:
         """Open the application at a place anew: the first forgets all but one state."""
         settings: dict[str, Any] = {"cached_entities": 1} if place == 0 else {}
-        environment = Passing(chance=SeededChance(place))
+        self.opened += 1
+        environment = Passing(chance=SeededChance(self.opened))  # no two make the same ids
         app = await self.store.open(self.bank, environment=environment, **settings).__aenter__()
         self.apps[place : place + 1] = [app]
 

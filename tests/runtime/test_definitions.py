@@ -4,10 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import pytest
 
 import perdure
 from perdure import Context, DefinitionError, InvalidName
+from perdure.core.definition import define
 
 
 @dataclass(frozen=True)
@@ -174,3 +176,27 @@ def test_a_decorated_function_is_returned_unchanged() -> None:
 
     assert cart.react(plain) is plain
     assert shop.event(Stranger) is Stranger
+
+
+@dataclass
+class Changeable:
+    items: tuple[str, ...] = ()
+
+
+class ChangeableStruct(msgspec.Struct):
+    items: tuple[str, ...] = ()
+
+
+@pytest.mark.parametrize("model", [Changeable, ChangeableStruct])
+def test_a_model_that_can_be_changed_in_place_is_refused(model: type[Any]) -> None:
+    shop = Context("shop")
+    shop.event(Added)
+
+    def follow(model: Any, event: Added) -> Any:
+        return model
+
+    follow.__annotations__["model"] = model
+    shop.service("cart", model).react(follow)
+
+    with pytest.raises(DefinitionError, match=f"{model.__name__} can be changed in place"):
+        define(shop)

@@ -1,23 +1,21 @@
 """Promises 9 and 10: effects of one entity come one after another, and nobody waits for another's."""
 
 import asyncio
-from typing import Any
 
 import pytest
 
-from perdure import Context, Retry
-from perdure.ports.engine import Log
+from perdure import Retry
 from perdure.runtime import undelivered
 from perdure.vocabulary.ids import parse_id
 from tests.runtime.delivering import (
-    Between,
+    Counting,
     Mail,
     Ring,
     Store,
-    Through,
     World,
     accepted,
     boxes,
+    counted,
     is_done,
     mailing,
     some_id,
@@ -151,33 +149,11 @@ async def test_an_effect_that_hangs_stops_no_other(store: Store) -> None:
         assert store.world.now == 2
 
 
-class Counting(Between):
-    """A log that counts what is asked of it."""
-
-    def __init__(self, log: Log) -> None:
-        super().__init__(log)
-        self.pages = 0
-
-    async def intents(self, *args: Any, **options: Any) -> Any:
-        self.pages += 1
-        return await self._log.intents(*args, **options)
-
-
-async def pages_in_a_while(store: Store, shop: Context, counting: list[Counting]) -> int:
+async def pages_in_a_while(counting: list[Counting]) -> int:
     before = counting[0].pages
     for _ in range(50):
         await turns()
     return counting[0].pages - before
-
-
-def counted(store: Store) -> tuple[Through, list[Counting]]:
-    made: list[Counting] = []
-
-    def between(log: Log) -> Any:
-        made.append(Counting(log))
-        return made[-1]
-
-    return Through(store.engine(), between), made
 
 
 async def test_nothing_is_read_while_a_second_attempt_takes_its_time(store: Store) -> None:
@@ -189,7 +165,7 @@ async def test_nothing_is_read_while_a_second_attempt_takes_its_time(store: Stor
         await accepted(app, box[some_id()], "a")
         await store.until(lambda: len(store.world.acts) == 2, step=1)
 
-        assert await pages_in_a_while(store, shop, counting) <= 6
+        assert await pages_in_a_while(counting) <= 6
 
 
 async def test_nothing_is_read_for_one_that_was_discarded_while_it_waited(store: Store) -> None:
@@ -205,5 +181,5 @@ async def test_nothing_is_read_for_one_that_was_discarded_while_it_waited(store:
         store.clock.advance(20)
         await turns()
 
-        assert await pages_in_a_while(store, shop, counting) <= 6
+        assert await pages_in_a_while(counting) <= 6
         assert await standing(app) == []

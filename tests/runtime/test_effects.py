@@ -174,6 +174,21 @@ async def test_an_effect_that_says_it_failed_is_given_up_at_once(store: Store) -
         assert await standing(app) == []
 
 
+async def test_the_end_of_the_application_lets_what_runs_come_to_its_end(store: Store) -> None:
+    shop, box = mailing()
+    gate = asyncio.Event()
+    store.world.obstacles["a"] = [gate]
+    async with store.open(shop, shutdown_seconds_max=30) as app:
+        await accepted(app, box[some_id()], "a")
+        await store.until(lambda: store.world.now == 1)
+        asyncio.get_running_loop().call_later(0.02, gate.set)
+
+    async with store.open(shop) as app:
+        await store.until(lambda: is_done(app))
+
+    assert store.world.texts() == ["a"]
+
+
 # --- asked about -----------------------------------------------------------------------------------
 
 

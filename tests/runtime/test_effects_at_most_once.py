@@ -210,7 +210,7 @@ async def test_a_rejection_by_the_users_table_starts_nothing(tmp_path: Path) -> 
     assert store.world.texts() == ["taken", "free"]
 
 
-SECRET = "one-time-code-481516"
+SECRET = "one-time-code-481516"  # noqa: S105
 
 
 async def test_what_it_is_about_is_nowhere_in_the_files(tmp_path: Path) -> None:

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, Literal
 from uuid import UUID
 
 import pytest
 
-from perdure import After, App, Context, Emit, EntityKind, EntityRef, Send, Service
+from perdure import After, App, Committed, Context, Emit, EntityKind, EntityRef, Send, Service
 from perdure.testing import ManualClock
 from tests.runtime.delivering import (
     Box,
@@ -64,7 +65,6 @@ def watching(model: type[Any] = Seen) -> tuple[Context, EntityKind[Box], Service
         ]
 
     happened.__annotations__["model"] = model
-    happened.__annotations__["return"] = tuple[model, list[Any]]
     watch.react(happened)
     return shop, box, watch
 
@@ -73,9 +73,8 @@ async def mail(effect: Mail, *, config: World) -> None:
     await config.act(effect.text)
 
 
-async def happen(app: App, shop: Context, entity: UUID, what: str, second: float) -> int:
-    event = shop.new(entity, Happened(what), id=at_second(second))
-    return (await app.append(event)).position
+async def happen(app: App, shop: Context, entity: UUID, what: str, second: float) -> Committed:
+    return await app.append(shop.new(entity, Happened(what), id=at_second(second)))
 
 
 @pytest.fixture
@@ -99,7 +98,7 @@ async def test_a_service_gives_out_effects_events_commands_and_timers(late_store
 
     async with late_store.open(shop) as app:
         await happen(app, shop, one, "a", 1)
-        await late_store.until(lambda: has_given(app, box[one], 3))
+        await late_store.until(lambda: has_given(app, box[one], 3), step=0.01)
         await everything(late_store, app, box[one], "a")
 
 
@@ -111,8 +110,8 @@ async def test_an_event_that_comes_late_gives_out_and_those_after_it_not_again(
 
     async with late_store.open(shop) as app:
         for what, second in (("b", 20), ("c", 30), ("a", 10)):
-            token = await happen(app, shop, one, what, second)
-            assert what in (await app.model(watch[one], after=token)).what
+            await happen(app, shop, one, what, second)
+            await late_store.until(partial(has_seen, app, watch[one], what), step=0.01)
         assert await app.model(watch[one]) == Seen(("a", "b", "c"))
         await everything(late_store, app, box[one], "a", "b", "c")
 
@@ -125,14 +124,15 @@ async def test_folding_again_gives_out_nothing(
     one = some_id()
     async with late_store.open(shop) as app:
         for second, what in enumerate("abc"):
-            token = await happen(app, shop, one, what, second)
-        await app.model(watch[one], after=token)
+            await happen(app, shop, one, what, second)
+        await late_store.until(lambda: has_seen(app, watch[one], "c"), step=0.01)
         await everything(late_store, app, box[one], "a", "b", "c")
 
     shop, box, watch = watching(Counted if why == "rebuild" else Seen)
     async with late_store.open(shop) as app:
-        token = await happen(app, shop, one, "d", 10)
-        model = await app.model(watch[one], after=token)
+        await happen(app, shop, one, "d", 10)
+        await late_store.until(lambda: has_seen(app, watch[one], "d"), step=0.01)
+        model = await app.model(watch[one])
         assert model == (Counted(tuple("abcd"), 4) if why == "rebuild" else Seen(tuple("abcd")))
         await everything(late_store, app, box[one], "a", "b", "c", "d")
 
@@ -148,8 +148,9 @@ async def test_a_new_service_gives_out_nothing_for_what_was_there_before(
 
     shop, box, watch = watching()
     async with late_store.open(shop) as app:
-        token = await happen(app, shop, one, "new", 2)
-        assert (await app.model(watch[one], after=token)).what == ("old", "new")
+        await happen(app, shop, one, "new", 2)
+        await late_store.until(lambda: has_seen(app, watch[one], "new"), step=0.01)
+        assert (await app.model(watch[one])).what == ("old", "new")
         await everything(late_store, app, box[one], "new")
 
 
@@ -158,10 +159,14 @@ async def test_an_event_that_is_repeated_gives_out_nothing_again(late_store: Sto
     one = some_id()
 
     async with late_store.open(shop) as app:
-        first = await happen(app, shop, one, "a", 1)
-        await app.model(watch[one], after=first)
-        assert await happen(app, shop, one, "a", 1) == first
+        await happen(app, shop, one, "a", 1)
+        await late_store.until(lambda: has_seen(app, watch[one], "a"), step=0.01)
+        assert (await happen(app, shop, one, "a", 1)).repeated
         await everything(late_store, app, box[one], "a")
+
+
+async def has_seen(app: App, ref: Any, what: str) -> bool:
+    return what in (await app.model(ref)).what
 
 
 async def has_given(app: App, ref: EntityRef[Box], count: int) -> bool:

@@ -1,6 +1,7 @@
 """Promise 10 for deliveries: what keeps failing stands still, and only what comes after it waits."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,7 @@ async def test_it_stays_parked_over_restarts(store: Store) -> None:
     for number in range(3):
         async with store.open(shop) as app:
             await accepted(app, box[some_id()], f"other {number}")
-            await store.until(lambda done=number: len(store.world.done) == done + 1, step=1)
+            await store.until(partial(are_done, store.world, number + 1), step=1)
             assert await standing(app) == before
     assert store.world.texts().count("bad") == 2
     assert "behind" not in store.world.texts()
@@ -332,6 +333,10 @@ async def test_an_event_that_the_users_table_refuses_stops_those_of_its_key_in_o
         assert await copied(app) == ["a", "b", "d", "c"]
 
 
+def are_done(world: World, count: int) -> bool:
+    return len(world.done) == count
+
+
 async def are_open(app: App, count: int) -> bool:
     return await open_intents(app) == count
 
@@ -374,7 +379,7 @@ async def test_an_effect_is_not_repeated_because_its_end_cannot_be_written(
 ) -> None:
     shop, box = mailing(retry=Retry(attempts=1))
     store.world.obstacles["a"] = [end] if end else []
-    engine = Through(store.engine(), lambda log: Full(log))  # type: ignore[arg-type,return-value]
+    engine = Through(store.engine(), lambda log: Full(log))
 
     async with store.open(shop, engine=engine) as app:
         one = box[some_id()]

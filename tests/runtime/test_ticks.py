@@ -9,6 +9,7 @@ import pytest
 
 from perdure import App, Context, DefinitionError, Settings
 from perdure.ports.engine import Engine
+from perdure.runtime import undelivered
 from perdure.testing import ManualClock, ManualEnvironment
 from tests.runtime.support import OutlivingEngine
 
@@ -30,6 +31,13 @@ def counting(schedule: str = "0 * * * *") -> Context:
     return shop
 
 
+def failing(schedule: str) -> Context:
+    shop = Context("shop")
+    shop.event(HourPassed)
+    shop.tick("hourly", schedule, lambda at: HourPassed(at.hour // 0))
+    return shop
+
+
 def open_app(context: Context, engine: Engine, clock: ManualClock) -> App:
     environment = ManualEnvironment(clock=clock)
     return App([context], engine, environment, Settings(), version="test")
@@ -37,6 +45,10 @@ def open_app(context: Context, engine: Engine, clock: ManualClock) -> App:
 
 async def recorded(app: App) -> list[tuple[datetime, bytes]]:
     return [(event.happened_at, event.data) async for event in app.events()]
+
+
+async def is_parked(app: App) -> bool:
+    return bool(await undelivered.load(app.context("shop").log))
 
 
 async def pass_until(
@@ -121,6 +133,63 @@ async def test_a_clock_set_back_records_no_tick_twice() -> None:
         await pass_until(clock, 60, three)
 
         assert [at.hour for at, _ in await recorded(app)] == [1, 2, 3]
+
+
+async def test_a_tick_that_another_function_recorded_is_passed_over() -> None:
+    clock = ManualClock()
+    engine = OutlivingEngine(clock)
+
+    async with open_app(counting(), engine, clock) as app:
+
+        async def one() -> bool:
+            return len(await recorded(app)) == 1
+
+        await pass_until(clock, 60, one)
+    clock.step(-1800)
+    shop = Context("shop")
+    shop.event(HourPassed)
+    shop.tick("hourly", "*/30 * * * *", lambda at: HourPassed(100 + at.hour))
+
+    async with open_app(shop, engine, clock) as later:
+
+        async def two() -> bool:
+            return len(await recorded(later)) == 2
+
+        await pass_until(clock, 60, two)
+
+        happened = [(at.strftime("%H:%M"), data) for at, data in await recorded(later)]
+        assert happened == [("01:00", b'{"hour":1}'), ("01:30", b'{"hour":101}')]
+
+
+async def test_a_series_that_is_no_more_leaves_nothing_parked() -> None:
+    clock = ManualClock()
+    engine = OutlivingEngine(clock)
+
+    async with open_app(failing("0 * * * *"), engine, clock) as app:
+        await pass_until(clock, 60, lambda: is_parked(app))
+
+    async with open_app(failing("0 0 * * *"), engine, clock) as later:
+
+        async def stands_alone() -> bool:
+            (intent,) = await later.context("shop").log.intents("tick")
+            return intent.target == "hourly 0 0 * * *" and not await is_parked(later)
+
+        await pass_until(clock, 1, stands_alone)
+
+
+async def test_a_tick_whose_function_was_mended_comes_by_itself() -> None:
+    clock = ManualClock()
+    engine = OutlivingEngine(clock)
+
+    async with open_app(failing("0 * * * *"), engine, clock) as app:
+        await pass_until(clock, 60, lambda: is_parked(app))
+
+    async with open_app(counting(), engine, clock) as later:
+
+        async def one() -> bool:
+            return [data for _, data in await recorded(later)] == [b'{"hour":1}']
+
+        await pass_until(clock, 1, one)
 
 
 async def test_a_service_follows_the_ticks() -> None:

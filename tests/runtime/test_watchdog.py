@@ -118,6 +118,21 @@ async def test_what_hung_is_parked_at_every_start_and_the_others_go_on(opener: O
         assert not again.codes
 
 
+async def test_what_hung_of_a_single_model_is_parked_at_the_next_start(opener: Opener) -> None:
+    """Its key is empty, and its mark is found for all that."""
+    ending, cart = Ending(), uuid4()
+    async with opened(opener, shop_that(ill_on_bad(ending), single=True), ending) as app:
+        token = await add(app, cart, "a", "bad")
+        await ending.wait()
+
+    again = Ending()
+    async with opened(opener, shop_that(ill_on_bad(again), single=True), again) as app:
+        with pytest.raises(Parked, match="did not return within"):
+            view = await app.context("shop").models.read("cart", after=token, wait_seconds=10)
+            assert view is None
+    assert not again.codes
+
+
 async def test_what_hung_is_released_in_order_when_its_code_has_changed(opener: Opener) -> None:
     ending, cart = Ending(), uuid4()
     async with opened(opener, shop_that(ill_on_bad(ending)), ending) as app:

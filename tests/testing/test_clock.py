@@ -93,6 +93,20 @@ async def test_sleeping_for_no_time_needs_no_advance() -> None:
     assert clock.sleepers == 0
 
 
+async def test_the_next_to_wake_is_told_and_no_wait_is_too_short_to_pass() -> None:
+    clock = ManualClock()
+    assert clock.next_waking() is None
+    (gone, *tasks) = await _asleep(clock, *map(clock.sleep, (0.1, 2, 1e-9)))
+    gone.cancel()
+
+    assert clock.next_waking() == 1e-6
+    clock.advance(1e-6)
+    assert await _done(*tasks) == [False, True]
+    assert clock.next_waking() == pytest.approx(2 - 1e-6)
+    clock.advance(2)
+    await asyncio.gather(*tasks)
+
+
 def test_chance_is_the_same_for_the_same_seed() -> None:
     first, again, other = SeededChance(1), SeededChance(1), SeededChance(2)
     bits = [first.bits(48) for _ in range(20)]

@@ -22,9 +22,9 @@ from perdure.vocabulary.ids import id_text, moment_of, parse_id, ticks_of
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """An open intent. ``state``: it waits for its time, is due, or is parked.
 
-    ``name`` is that of the effect, of the command with the kind of entity before it, or of the event's
-    type. ``due`` is missing for what is due at once. The rest is of parked ones: ``outcome`` ``unknown``
-    means that the last attempt may have done it all the same.
+    ``name`` is that of the effect, of the command with the kind of entity before it, of the event's
+    type, or of the tick with its schedule. ``due`` is missing for what is due at once. The rest is of
+    parked ones: ``outcome`` ``unknown`` means that the last attempt may have done it all the same.
     """
 
     context: str
@@ -89,6 +89,8 @@ def describe(context: str, intent: Intent, record: Undelivered | None, now: int)
 
 def content(intent: Intent) -> tuple[dict[str, Any], msgspec.Raw]:
     """Give what an intent holds, and its metadata: who gave it out, and why. Raises ``InvalidData``."""
+    if intent.kind == "tick":
+        return {"name": intent.target}, msgspec.Raw(b"{}")
     parcel = unpack(intent)
     if parcel.event is None:
         held: dict[str, Any] = {"name": parcel.name, "data": msgspec.Raw(parcel.data)}
@@ -123,6 +125,8 @@ def _with_timer(held: dict[str, Any], parcel: Parcel) -> dict[str, Any]:
 
 def _name(intent: Intent) -> str:
     """Name what is delivered; what cannot be read has no name, and is listed all the same."""
+    if intent.kind == "tick":
+        return intent.target
     try:
         parcel = unpack(intent)
     except InvalidData:

@@ -157,7 +157,8 @@ async def _parked(live: LiveContext) -> AsyncIterator[Finding]:
         yield Finding(
             "error",
             live.name,
-            f"{reactor} {parked.key} is parked at position {parked.position}: {parked.cause}",
+            f"{reactor} {parked.key} is parked at position {parked.position}: {parked.cause}. "
+            "See `perdure parked list`",
         )
 
 

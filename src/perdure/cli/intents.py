@@ -5,7 +5,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, get_args
+from typing import Any
 
 import click
 import msgspec
@@ -22,13 +22,11 @@ from perdure.cli.finding import find_all, ids_argument, opened_for, split
 from perdure.cli.options import app_argument, context_option, json_option, with_settings
 from perdure.cli.output import Output
 from perdure.cli.paging import intents as pages_of
-from perdure.core.parcels import Kind
+from perdure.core.parcels import KINDS
 from perdure.ports.engine import Log
 from perdure.runtime.config import Settings
 from perdure.runtime.undelivered import Undelivered
 from perdure.vocabulary.commits import Intent
-
-KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @click.command("list")
@@ -149,9 +147,9 @@ def _print_whole(
 
 
 def _what(row: Delivery) -> str:
-    """Name what is delivered, with the context it goes to when that is not the effect's name."""
+    """Name what is delivered, with the context it goes to where it goes to one."""
     name = row.name or "(unreadable)"
-    return name if row.kind == "effect" else f"{row.target}.{name}"
+    return f"{row.target}.{name}" if row.kind in ("emit", "command") else name
 
 
 def _trouble(row: Delivery) -> str:

@@ -19,6 +19,7 @@ COMMANDS = (
     Lazy("events", "perdure.cli.main:events", "Append, follow, export and import events."),
     Lazy("model", "perdure.cli.main:model", "Show a model, its history, and what changed in it."),
     Lazy("intents", "perdure.cli.main:intents", "What is to be delivered: look, retry, discard."),
+    Lazy("parked", "perdure.cli.main:parked", "Keys that stand still: look, release, discard."),
     Lazy("status", "perdure.cli.status:status", "Show how far the store and its reactors are."),
     Lazy("doctor", "perdure.cli.doctor:doctor", "Check this machine, the store and the code."),
     Lazy("openapi", "perdure.cli.documents:openapi", "Print the OpenAPI document."),
@@ -103,6 +104,20 @@ def model() -> None:
 )
 def intents() -> None:
     """Look at effects, commands and events still to be delivered; mend those that are parked."""
+
+
+@click.group(
+    cls=LazyGroup,
+    commands=(
+        Lazy("list", "perdure.cli.parked:list_", "List the keys that stand still."),
+        Lazy("show", "perdure.cli.parked:show", "Print a parked key whole, with its traceback."),
+        Lazy("try", "perdure.cli.parked:try_", "Say whether it would go on with today's code."),
+        Lazy("release", "perdure.cli.releasing:release", "Let parked keys be tried again."),
+        Lazy("discard", "perdure.cli.releasing:discard", "Leave an event out for ever."),
+    ),
+)
+def parked() -> None:
+    """Look at keys of reactors that stand still behind an event that keeps failing; mend them."""
 
 
 @click.group(

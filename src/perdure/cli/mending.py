@@ -5,15 +5,15 @@ that within a second.
 """
 
 import asyncio
-import sys
 from collections.abc import Sequence
 
 import click
 
+from perdure.cli.confirming import confirm, yes_option
 from perdure.cli.deliveries import parked
 from perdure.cli.finding import Found, find_all, ids_argument, opened_for, split
 from perdure.cli.options import context_option, json_option, with_settings
-from perdure.cli.output import Output, complain, is_terminal
+from perdure.cli.output import Output
 from perdure.runtime import undelivered
 from perdure.runtime.config import Settings
 from perdure.vocabulary.ids import id_text
@@ -51,7 +51,7 @@ def retry(
 
 @click.command()
 @ids_argument
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @context_option
 @json_option
 @with_settings
@@ -68,11 +68,7 @@ def discard(
     very moment may still happen.
     """
     if not yes:
-        if not is_terminal(sys.stdin):
-            raise click.UsageError("nobody is here to be asked: add --yes")
-        for name in asyncio.run(_names(words, context_name, settings)):
-            complain(name)
-        click.confirm("Give up for good?", abort=True, err=True)
+        confirm(lambda: asyncio.run(_names(words, context_name, settings)), "Give up for good?")
     asyncio.run(_discard(words, context_name, settings, Output(as_json=as_json)))
 
 

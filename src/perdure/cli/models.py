@@ -21,7 +21,7 @@ from perdure.cli.output import Output, complain
 from perdure.core.context import Context
 from perdure.runtime.config import Settings
 from perdure.runtime.live import LiveContext
-from perdure.runtime.models import ModelView
+from perdure.runtime.models import ModelView, Step
 from perdure.vocabulary.errors import NotCaughtUp
 from perdure.vocabulary.ids import id_text
 
@@ -168,10 +168,11 @@ async def _history(
                         "type": event.type,
                         "event_id": id_text(event.id),
                         "changes": changes,
+                        **({"discarded": step.discarded} if step.discarded else {}),
                     }
                 )
                 continue
-            shown = "  ".join(map(str, changes)) or "(nothing)"
+            shown = "  ".join(map(str, changes)) or _nothing(step)
             moment = _moment(event.happened_at)
             answer.text(f"{event.position:>8}  {moment}  {event.type:<20}  {shown}")
 
@@ -212,6 +213,14 @@ def _print_model(domain: str, view: ModelView, answer: Output) -> None:
         return
     answer.text(f"{domain} {view.key}".rstrip() + f"  position {view.position}", style="bold")
     answer.text(msgspec.json.format(view.json).decode())
+
+
+def _nothing(step: Step) -> str:
+    """Say why an event changed nothing, where that is known."""
+    if step.discarded is None:
+        return "(nothing)"
+    who = f" by {step.discarded.by}" if step.discarded.by else ""
+    return f"(discarded{who})"
 
 
 def _moment(moment: datetime) -> str:

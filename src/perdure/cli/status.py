@@ -5,7 +5,6 @@ What is shown is read from the records that the reactors keep; so it is the same
 
 import asyncio
 from datetime import datetime
-from typing import get_args
 
 import click
 import msgspec
@@ -15,7 +14,7 @@ from perdure.cli.loading import choose_contexts, opened
 from perdure.cli.options import app_argument, context_option, json_option, with_settings
 from perdure.cli.output import Output
 from perdure.cli.paging import intents, records
-from perdure.core.parcels import Kind
+from perdure.core.parcels import KINDS, Kind
 from perdure.core.reacting import Checkpoint, RecordNames
 from perdure.core.reactor import Reactor
 from perdure.ports.engine import Log
@@ -28,7 +27,6 @@ from perdure.vocabulary.reading import Read
 
 #: Count no further than this how many events a reactor has before it.
 LAG_COUNTED_MAX = 10_000
-KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 class ReactorStatus(msgspec.Struct, frozen=True, kw_only=True):

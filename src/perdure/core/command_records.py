@@ -11,8 +11,9 @@ from uuid import UUID
 
 import msgspec
 
+from perdure.core.codec import Codec
 from perdure.core.handling import Message
-from perdure.vocabulary.errors import InvalidInput, RequestKeyReused
+from perdure.vocabulary.errors import InvalidData, InvalidInput, RequestKeyReused
 from perdure.vocabulary.jsontext import same_json
 
 #: The kind of these records.
@@ -98,9 +99,22 @@ def write_record(
     )
 
 
-def read_record(value: bytes, message: Message, target: str) -> CommandRecord:
+def read_record(value: bytes, message: Message, target: str, codec: Codec[Any]) -> CommandRecord:
     """Read the record under a command's key. Raises ``RequestKeyReused`` when it is of another command."""
     record = _decoder.decode(value)
-    if record.target != target or not same_json(bytes(record.data), message.data):
+    if record.target != target or not _is_same(bytes(record.data), message, codec):
         raise RequestKeyReused(message.id, "command id", "another command")
     return record
+
+
+def _is_same(recorded: bytes, message: Message, codec: Codec[Any]) -> bool:
+    """Tell whether what was sent before is what is sent now: as JSON, or as the class of today reads it.
+
+    So a field that the class was given since, with a default, makes no other command of it.
+    """
+    if same_json(recorded, message.data):
+        return True
+    try:
+        return bool(codec.decode(recorded) == codec.decode(message.data))
+    except InvalidData:
+        return False

@@ -6,6 +6,7 @@ decide again when somebody else was faster, and to compare a changed function wi
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -15,7 +16,9 @@ from perdure.core.handling import Handler, Message
 from perdure.core.outputs import Giver, Outputs, Recorded, sort_outputs
 from perdure.vocabulary.errors import HandlerFailed, Rejected
 from perdure.vocabulary.events import Metadata
-from perdure.vocabulary.ids import decided_id, id_text, ticks_of
+from perdure.vocabulary.ids import decided_id, ticks_of
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -26,13 +29,17 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 class Decider(msgspec.Struct, frozen=True, kw_only=True):
-    """What a decision is made by and about: a handler, and for an entity's its kind and id."""
+    """What a decision is made by and about: a handler, and for an entity's its kind and id.
+
+    ``target`` is the id as text; empty for a LOW handler.
+    """
 
     definitions: Mapping[str, Definition]
     context: str
     handler: Handler
     kind: str = ""
     entity: bytes = b""
+    target: str = ""
 
     def decide(
         self, message: Message, inputs: Sequence[Any], *, version: int, happened: int
@@ -58,7 +65,6 @@ class Decider(msgspec.Struct, frozen=True, kw_only=True):
         return Decision(outputs)
 
     def _giver(self, message: Message, happened: int) -> Giver:
-        key = message.key
         ticks = max(ticks_of(message.received_at), happened + 1, message.cause_ticks + 1)
         metadata = Metadata(
             principal=message.principal,
@@ -72,12 +78,12 @@ class Decider(msgspec.Struct, frozen=True, kw_only=True):
             context=self.context,
             label=self.handler.label,
             owner=self.kind or self.handler.command.name,
-            key=id_text(self.entity) if self.entity else message.id,
+            key=self.target or message.id,
             entity=self.entity,
             recorded=Recorded.OWN if self.kind else Recorded.ANY,
             since=message.received_at,
-            metadata=msgspec.json.encode(metadata),
-            id_of=lambda index: decided_id(key, ticks, index),
+            metadata=_encode(metadata),
+            id_of=partial(decided_id, message.key, ticks),
         )
 
 

@@ -4,7 +4,7 @@
 a type checker cannot see is checked here, at open, and named.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -104,6 +104,7 @@ def define(context: Context) -> Definition:
     effects = _effects(context)
     for kind in kinds.values():
         _check_given(kind, by_class, effects)
+    _check_names(kinds.values(), lows)
     return Definition(
         name=context.name,
         strict=context.strict,
@@ -134,6 +135,7 @@ def _check_given(
 
     An event that no update takes is told: an update that gives the state back says that it is meant so.
     """
+    known = (*by_class, *effects)
     for handler in kind.handlers.values():
         for cls in handler.gives:
             declared = by_class.get(cls)
@@ -141,11 +143,29 @@ def _check_given(
                 raise DefinitionError(
                     f"{handler.label} gives {cls.__name__}, which no update of {kind.name} takes"
                 )
-            if declared is None and cls not in effects and is_of_the_user(cls):
+            if declared is None and is_of_the_user(cls) and not _is_base(cls, known):
                 raise DefinitionError(
                     f"{handler.label} gives {cls.__name__}, which is neither an event of this "
                     "context nor an effect that somebody carries out"
                 )
+
+
+def _check_names(kinds: Iterable[Kind], lows: Sequence[Handler]) -> None:
+    """Check that no two commands have one name, with the kind in front: their ids would be taken for one."""
+    named = {low.command.name: low for low in lows}
+    for kind in kinds:
+        for handler in kind.handlers.values():
+            name = f"{kind.name}.{handler.command.name}"
+            other = named.setdefault(name, handler)
+            if other is not handler:
+                raise DefinitionError(
+                    f"{handler.label}: {name!r} names a command of {other.label} already"
+                )
+
+
+def _is_base(cls: type[Any], known: Sequence[type[Any]]) -> bool:
+    """Tell whether a class is one of the known ones, or what some of them have in common."""
+    return any(cls in each.__mro__ for each in known)
 
 
 def _models(context: str, reactors: Sequence[Reactor]) -> dict[str, tuple[Reactor, int]]:
@@ -186,15 +206,14 @@ def _effects(context: Context) -> dict[type[Any], Effect]:
 
 
 def _code(context: Context) -> str:
-    """Give a fingerprint of all functions that decide: it tells whether they have changed."""
-    functions = [
-        *(
-            function
-            for kind in context.kinds.values()
-            for function in (*kind.updates, *kind.handlers)
-        ),
-        *(low.operate for low in context.lows),
-        *context.writers,
-    ]
+    """Give a fingerprint of all functions that are run for commands and events: have they changed?"""
+    functions: list[Callable[..., Any]] = []
+    for kind in context.kinds.values():
+        functions += (*kind.updates, *kind.handlers)
+    for low in context.lows:
+        functions += (low.operate,) if low.needs is None else (low.needs, low.operate)
+    functions += context.writers
+    functions += (tick.make for tick in context.ticks.values())
+    functions += (upcaster.function for upcaster in context.upcasters.values())
     text = " ".join(function_fingerprint(function) for function in functions)
     return blake2b(text.encode(), digest_size=8).hexdigest()

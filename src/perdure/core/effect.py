@@ -64,17 +64,19 @@ def read_effects(
     label = label_of(declared.function, owner)
     wants, classes = _read(declared.function, label)
     asks: tuple[str, ...] = ()
+    functions = [declared.function]
     if declared.reconcile is not None:
         if declared.delivery == "at_most_once":
             raise DefinitionError(f"{label}: at most once is never asked about again; no reconcile")
         asks, _ = _read(declared.reconcile, label_of(declared.reconcile, owner))
+        functions.append(declared.reconcile)
     found = []
     for cls in classes:
         try:
             codec = Codec(cls)
         except TypeError as fault:
             raise DefinitionError(f"{label}: {cls.__name__} cannot be read: {fault}") from fault
-        code = f"{function_fingerprint(declared.function)} {shape_fingerprint(cls)}"
+        code = f"{function_fingerprint(*functions)} {shape_fingerprint(cls)}"
         found.append((cls, Effect(name_of(cls), label, codec, declared, wants, asks, code)))
     return found
 

@@ -12,7 +12,7 @@ import msgspec
 from perdure.core.context import CommandType
 from perdure.core.entity import EntityKind
 from perdure.core.handling import Handler, read_handler
-from perdure.core.reactions import Delivery
+from perdure.core.reactions import Delivery, Reaction
 from perdure.core.reactor import Reactor
 from perdure.core.signatures import hints_of, label_of, parameters_of
 from perdure.vocabulary.errors import DefinitionError
@@ -47,12 +47,15 @@ class Kind(msgspec.Struct, frozen=True):
     handlers: Mapping[str, Handler]
     by_class: Mapping[type[Any], Handler]
     queries: Mapping[str, Callable[[Any], Any]]
-    initial: EntityState
 
     @property
     def name(self) -> str:
         """The name of the kind, and of the domain it keeps its states under."""
         return self.reactor.name
+
+    def begin(self) -> EntityState:
+        """Make the state of an entity nobody has heard of."""
+        return EntityState(self.reactor.begin()[0])
 
     def is_due(self, state: EntityState) -> bool:
         """Tell whether a snapshot is due: a multiple of ``snapshot_every`` lies behind the last one."""
@@ -71,13 +74,25 @@ class Kind(msgspec.Struct, frozen=True):
             version += 1
             reaction = reactions.get(event.type)
             if reaction is not None:
-                (state,), given = reaction.call(
-                    (state,), (Delivery(event, read(event), False),), ""
-                )
-                if given:
-                    raise TypeError(f"{reaction.label} is an update: it cannot give anything out")
-            ticks, position = max(ticks, event.ticks), event.position
+                state = _update(reaction, state, event, read(event))
+            if event.ticks > ticks:
+                ticks = event.ticks
+            position = event.position
         return EntityState(state, version, ticks, max(position, before.position), before.snapshot)
+
+
+def _update(reaction: Reaction, state: Any, event: RecordedEvent, payload: Any) -> Any:
+    """Fold one event onto a state."""
+    if reaction.plain:  # without detours: on the path of every event of every entity that is loaded
+        answer = reaction.function(state, payload)
+        if type(answer) is type(state):
+            return answer
+        (state,), given = reaction.take((state,), answer)
+    else:
+        (state,), given = reaction.call((state,), (Delivery(event, payload, False),), "")
+    if given:
+        raise TypeError(f"{reaction.label} is an update: it cannot give anything out")
+    return state
 
 
 def read_kind(
@@ -112,7 +127,6 @@ def read_kind(
         handlers,
         {handler.command.cls: handler for handler in handlers.values()},
         _read_queries(declared.queries, owner),
-        EntityState(reactor.initial[0]),
     )
 
 

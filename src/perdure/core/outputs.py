@@ -21,6 +21,7 @@ from perdure.vocabulary.commits import Intent, Statement
 from perdure.vocabulary.errors import InvalidData
 from perdure.vocabulary.events import NewEvent
 from perdure.vocabulary.ids import (
+    TICKS_MAX,
     entity_id,
     id_text,
     micros_of,
@@ -129,6 +130,8 @@ def sort_outputs(giver: Giver, given: Any, into: Outputs, *, first: int = 0) -> 
 
 
 def _sort(giver: Giver, value: Any, index: int, into: Outputs) -> None:
+    if _record(giver, value, index, into):
+        return
     if isinstance(value, After | At):
         _set(giver, value, index, into)
     elif isinstance(value, Cancel):
@@ -142,7 +145,7 @@ def _sort(giver: Giver, value: Any, index: int, into: Outputs) -> None:
             into.stop = True
         else:
             into.statements.append(value)
-    elif not _record(giver, value, index, into):
+    else:
         _give(giver, value, index, into, _AT_ONCE)
 
 
@@ -174,6 +177,8 @@ def _set(giver: Giver, timer: After | At, index: int, into: Outputs) -> None:
         raise InvalidData(f"{giver.label}: At({timer.moment}) has no time zone")
     else:
         due = micros_of(ticks_at(timer.moment))
+    if ticks_of(due) > TICKS_MAX:
+        raise InvalidData(f"{giver.label}: a timer is due beyond the year 5236")
     what = timer.what
     own = giver.definition.kinds.get(giver.owner)
     if own is not None and type(what) in own.by_class:
@@ -285,7 +290,9 @@ def _event(giver: Giver, emit: Emit, about: bytes, index: int, due: int) -> NewE
 
 
 def _timer(giver: Giver, name: str) -> str:
-    return f"{giver.owner}/{giver.key}/{name}"
+    """Name the record of a timer; a slash in the key is none between the key and the name."""
+    key = giver.key.replace("%", "%25").replace("/", "%2F")
+    return f"{giver.owner}/{key}/{name}"
 
 
 def _as_json(value: Any) -> Any:

@@ -1,6 +1,6 @@
 """What an intent holds: an event to record, a command to send, an effect to carry out."""
 
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import msgspec
 
@@ -8,8 +8,9 @@ from perdure.vocabulary.commits import Intent
 from perdure.vocabulary.errors import InvalidData
 from perdure.vocabulary.events import NewEvent
 
-#: The kinds of intent there are.
-Kind: TypeAlias = Literal["emit", "command", "effect"]
+#: The kinds of intent there are. A ``tick`` holds nothing: its target says which.
+Kind: TypeAlias = Literal["emit", "command", "effect", "tick"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 class Parcel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

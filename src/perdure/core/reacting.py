@@ -1,7 +1,7 @@
 """Reacting to a batch of recorded events: which key each belongs to, and what is written afterwards.
 
 Everything a reactor keeps is named here, in ``RecordNames``: checkpoint, models, kept states, ledger,
-parked keys and lease.
+parked keys, discarded events and lease.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,6 +38,8 @@ class ParkedKey(msgspec.Struct, frozen=True):
     ``source``: an event of this *entity* could not be read, so its events wait, whatever their key.
     ``code``: where a function did not return, the fingerprint of what was called; with it the event's
     ``type``, and the ``seconds`` that were waited. It is not tried again until one of them has changed.
+    ``left_out`` is the id of a discarded event that the model still holds: before anything else the key is
+    folded again from there.
     """
 
     key: str
@@ -51,6 +53,7 @@ class ParkedKey(msgspec.Struct, frozen=True):
     code: str = ""
     type: str = ""
     seconds: float = 0
+    left_out: str = ""
 
 
 class Unreadable(msgspec.Struct, frozen=True):
@@ -97,8 +100,15 @@ class RecordNames(msgspec.Struct, frozen=True):
         return ("model", prefix), ("kept", prefix), ("ledger", prefix)
 
     def parked(self, key: str, *, source: bool = False) -> str:
-        """The key of a parked key's record; with an empty key, the prefix of them all."""
+        """The key of a parked key's record; with an empty key, the prefix of them all.
+
+        What an operator asks for it has a record of another kind under the same key.
+        """
         return f"{self.reactor}/{'source' if source else 'key'}/{key}"
+
+    def discarded(self, key: str, event_id: str = "", *, source: bool = False) -> str:
+        """The key of a discarded event's record; without the event, the prefix of those of the key."""
+        return f"{self.parked(key, source=source)}/{event_id}"
 
 
 def route(

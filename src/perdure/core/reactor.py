@@ -43,6 +43,10 @@ class Reactor(msgspec.Struct, frozen=True):
     older: Callable[[RecordedEvent], Any] | None = None
     is_saga: bool = False
 
+    def begin(self) -> Models:
+        """Make the models of a key never seen: its own, so that no two keys can share what is in them."""
+        return tuple(type(model)() for model in self.initial)
+
     def read(self, event: RecordedEvent) -> Any:
         """Read an event's payload: the declared class, or a dictionary. Raises ``InvalidData``."""
         declared = self.payloads.get(event.type)
@@ -154,11 +158,17 @@ def _codec(model: type[Any], owner: str) -> Codec[Any]:
 
 def _initial(model: type[Any], owner: str) -> Any:
     try:
-        return model()
+        initial = model()
     except TypeError as fault:
         raise DefinitionError(
             f"{owner}: {model.__name__}() is the initial model, but: {fault}"
         ) from fault
+    if not _is_frozen(initial):
+        raise DefinitionError(
+            f"{owner}: {model.__name__} can be changed in place, so that one key's model could turn into "
+            "another's: declare it frozen"
+        )
+    return initial
 
 
 def _key_reader(service: Service[Any], payloads: Any, owner: str) -> Callable[[Any], object] | None:
@@ -174,3 +184,15 @@ def _key_reader(service: Service[Any], payloads: Any, owner: str) -> Callable[[A
         return payload.get(name) if isinstance(payload, dict) else getattr(payload, name)
 
     return read
+
+
+def _is_frozen(model: Any) -> bool:
+    """Tell whether the fields of a value stay as they are: by trying, for there are many makes of class."""
+    for name in get_type_hints(type(model)):
+        if hasattr(model, name):
+            try:
+                setattr(model, name, getattr(model, name))
+            except Exception:  # each make of class has its own way to refuse
+                return True
+            return False
+    return True

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
@@ -14,14 +15,19 @@ from perdure.ports.engine import Capability, Engine
 from perdure.ports.environment import Environment
 from perdure.runtime.commands import Caller
 from perdure.runtime.config import Settings
+from perdure.runtime.cursors import Start
+from perdure.runtime.discards import Discarded
 from perdure.runtime.live import LiveContext
 from perdure.runtime.pacing import Pacer
+from perdure.runtime.parked import ParkedView
 from perdure.runtime.rewriting import Written, rewrite, writes
+from perdure.runtime.subscriptions import Subscription
 from perdure.runtime.telemetry import Meter
+from perdure.runtime.trial import Trial
 from perdure.runtime.watchdog import Watchdog
 from perdure.vocabulary.commits import Committed, Guard
-from perdure.vocabulary.criteria import Criteria
-from perdure.vocabulary.errors import ConfigurationError, ContextNotFound, Rejected
+from perdure.vocabulary.criteria import EVERYTHING, Criteria
+from perdure.vocabulary.errors import ConfigurationError, ContextNotFound, ParkedNotFound, Rejected
 from perdure.vocabulary.events import NewEvent, RecordedEvent
 from perdure.vocabulary.outcomes import Accepted
 from perdure.vocabulary.reading import Read
@@ -246,6 +252,23 @@ class App:
             for event in batch:
                 yield event
 
+    def subscribe(
+        self, name: str, criteria: Criteria | None = None, *, context: str | None = None,
+        start: Start = "beginning", slots: int = 1, save_events: int = 1000,
+        save_seconds: float = 1.0,
+    ) -> Subscription:  # fmt: skip
+        """Follow the log under a name, with a durable cursor: ``async for event in app.subscribe("mailer")``.
+
+        Gives every selected event by position, at least once: one is done when the next is asked for, and
+        that is stored every ``save_events``, or ``save_seconds``. A name that is new starts at the
+        "beginning", "now", or behind a position. One reader of a name works at a time, on any node, and the
+        others wait; with ``slots`` entities are divided among them, each by one at a time, in order.
+        """
+        return self.context(context or self._only()).subscriptions.open(
+            name, criteria or EVERYTHING, start=start, slots=slots,
+            save_events=save_events, save_seconds=save_seconds,
+        )  # fmt: skip
+
     async def writes(
         self, *, context: str | None = None, after: int = 0, upto: int | None = None
     ) -> AsyncIterator[Written]:
@@ -260,11 +283,76 @@ class App:
     async def rewrite(self, *, context: str | None = None) -> int:
         """Empty a context's own tables and fill them again from history; give how many events made them.
 
-        All in one commit, so that nobody sees them empty: for tables that fit in memory. Raises ``Contended``
+        All in one commit, so that nobody sees them empty: for tables that fit in memory. Every declared
+        table is emptied: what a handler's own ``Statement`` has put there is gone. Raises ``Contended``
         when events are recorded faster than this, ``InvalidData`` for a statement that fails.
         """
         live = self.context(context or self._only())
         return await rewrite(live.log, live.definition)
+
+    async def parked(self, *, context: str | None = None) -> AsyncIterator[ParkedView]:
+        """Give the keys of reactors that stand still, of all contexts or of one, by reactor and key."""
+        for live in self._chosen(context):
+            async for view in live.parked.all():
+                yield view
+
+    async def would_succeed(self, parked: ParkedView) -> Trial:
+        """Fold what waits behind a parked key with today's code, and write nothing.
+
+        Gives something true when all of it can be folded, or else the failure: ``if await
+        app.would_succeed(parked)``. What did not return is not called again while its code is the same.
+        Raises ``ParkedNotFound`` when the key goes on meanwhile.
+        """
+        return await self.context(parked.context).parked.would_succeed(parked)
+
+    async def release(
+        self, parked: ParkedView, *, hung: bool = False, by: str = "", why: str = ""
+    ) -> None:
+        """Have a parked key tried again, with all that waits behind it, in order.
+
+        When this returns the request is durable: a server that works the reactor, here or in another
+        process, follows it within a second, or when it starts. Raises ``InvalidInput`` for a key whose
+        function did not return, unless ``hung``: trying it again may end the server;
+        ``ParkedNotFound`` when the key goes on, or stands at another event.
+        """
+        await self.context(parked.context).parked.release(parked, hung=hung, by=by, why=why)
+
+    async def release_all(
+        self,
+        *,
+        context: str | None = None,
+        reactor: str | None = None,
+        cause: str | None = None,
+        hung: bool = False,
+        by: str = "",
+        why: str = "",
+    ) -> int:
+        """Have all parked keys tried again, of a reactor, or whose cause has this text in it; count them.
+
+        Those whose function did not return are left alone, unless ``hung``.
+        """
+        count = 0
+        for live in self._chosen(context):
+            async for parked in live.parked.releasable(reactor, cause, hung=hung):
+                with suppress(ParkedNotFound):  # it goes on already
+                    await live.parked.release(parked, hung=hung, by=by, why=why)
+                    count += 1
+        return count
+
+    async def discard(self, parked: ParkedView, *, by: str = "", why: str = "") -> None:
+        """Leave the event out that a key stands at, for this key and for ever; what waits behind it goes on.
+
+        The event stays recorded, and other keys and reactors keep it; where it could not even be read,
+        this reactor leaves it out of all keys. What it gave out before it failed is not taken back.
+        ``by`` and ``why`` are kept. Followed as ``release`` is. Raises ``ParkedNotFound``.
+        """
+        await self.context(parked.context).parked.discard(parked, by=by, why=why)
+
+    async def discarded(self, *, context: str | None = None) -> AsyncIterator[Discarded]:
+        """Give the events that keys leave out for ever, of all contexts or of one."""
+        for live in self._chosen(context):
+            async for one in live.parked.discarded():
+                yield one
 
     def troubles(self) -> Mapping[str, str]:
         """Say which loops stand still, and why; empty while all is well."""
@@ -281,6 +369,9 @@ class App:
                 f"context {definition.name!r} keeps tables of its own: this store has none; use sqlite"
             )
         return definition.tables
+
+    def _chosen(self, context: str | None) -> Sequence[LiveContext]:
+        return [self.context(context)] if context else list(self.contexts.values())
 
     def _only(self) -> str:
         if len(self.contexts) != 1:

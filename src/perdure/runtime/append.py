@@ -148,7 +148,7 @@ class Appender:
             self._check_undeclared(event.type)
         elif event.type.startswith(SYSTEM_PREFIX):
             raise InvalidName(f"{event.type!r}: the server alone records what it does")
-        elif event.type in self._definition.commanded:
+        if event.type in self._definition.commanded:
             raise InvalidName(
                 f"{event.type!r} is recorded by commands alone: its kind is raw=False"
             )

@@ -7,6 +7,7 @@ guards is the order of the questions: was this command carried out already, then
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias
+from uuid import UUID
 
 import msgspec
 
@@ -90,6 +91,14 @@ class Decided(msgspec.Struct, frozen=True):
     momentary: Sequence[Momentary] = ()
 
 
+class Draft(msgspec.Struct, frozen=True):
+    """A decision as it is committed: with the entities as they are then, and the ids of what happened."""
+
+    commit: Commit
+    after: Sequence[Entity]
+    events: tuple[UUID, ...]
+
+
 class AlreadyDone(Exception):
     """The command was carried out before: its record tells the outcome."""
 
@@ -106,7 +115,7 @@ class Attempt:
     ) -> None:
         self._desk, self._decider, self._message = desk, decider, message
         self._expected, self._beside = expected, beside
-        self._target = id_text(decider.entity) if decider.entity else ""
+        self._target = decider.target
         self._lookups: tuple[Lookup, ...] = ()
         self._refusal: str | None = None
         self._describe = partial(desk.hung.describe, decider, message)
@@ -177,9 +186,9 @@ class Attempt:
         return found
 
     async def _commit(self, found: Found, decision: Decision) -> Decided | None:
-        commit, after = await self._draft(found, decision)
+        draft = await self._draft(found, decision)
         try:
-            (verdict,) = await self._desk.log.commit([commit])
+            (verdict,) = await self._desk.log.commit([draft.commit])
         except OutcomeUnknown as failure:
             self._forget(found)
             again = f"send it again under the command id {self._message.id!r}"
@@ -187,7 +196,7 @@ class Attempt:
         if isinstance(verdict, Committed):
             if verdict.repeated:
                 raise AlreadyDone
-            return self._accept(found, decision, commit, after, verdict)
+            return self._accept(found, decision, draft, verdict)
         if isinstance(verdict, StatementFailed):
             if not verdict.integrity:
                 label = self._decider.handler.label
@@ -218,13 +227,13 @@ class Attempt:
 
     # -- from a decision to its commit ----------------------------------------------------------
 
-    async def _draft(self, found: Found, decision: Decision) -> tuple[Commit, Sequence[Entity]]:
-        message, beside = self._message, self._beside
-        outputs = decision.outputs
+    async def _draft(self, found: Found, decision: Decision) -> Draft:
+        message, beside, outputs = self._message, self._beside, decision.outputs
         with self._desk.watchdog.watching(self._desk.log, self._describe):
             after = [self._after(each, outputs.events) for each in found.entities]
             written = self._desk.definition.statements(outputs.events)
-        puts = [self._record(decision, after)]
+        ids = tuple(event.event_id for event in outputs.events)
+        puts = [self._record(decision, after, ids)]
         guards: list[Guard] = [RecordAt(KIND, message.key, 0), *found.guards, *beside.guards]
         intents: list[Any] = [*beside.intents, *outputs.intents]
         if not self._decider.kind:
@@ -242,7 +251,7 @@ class Attempt:
             intents=tuple(intents),
             statements=(*written, *outputs.statements),
         )
-        return commit, after
+        return Draft(commit, after, ids)
 
     def _after(self, before: Entity, events: Sequence[NewEvent]) -> Entity:
         """Fold what was decided on, before it is recorded: what cannot be folded must not be."""
@@ -273,14 +282,13 @@ class Attempt:
         answer = self._beside.answer
         return () if answer is None else (answer(decision.rejection, decision.outputs.reply),)
 
-    def _record(self, decision: Decision, after: Sequence[Entity]) -> Put:
-        outputs = decision.outputs
+    def _record(self, decision: Decision, after: Sequence[Entity], ids: tuple[UUID, ...]) -> Put:
         value = write_record(
             self._message,
             self._target,
-            events=tuple(event.event_id for event in outputs.events),
+            events=ids,
             version=after[0].state.version if self._decider.kind else 0,
-            reply=outputs.reply,
+            reply=decision.outputs.reply,
             rejection=decision.rejection,
         )
         return Put(KIND, self._message.key, value)
@@ -291,14 +299,13 @@ class Attempt:
         self,
         found: Found,
         decision: Decision,
-        commit: Commit,
-        after: Sequence[Entity],
+        draft: Draft,
         committed: Committed,
     ) -> Decided:
-        outputs = decision.outputs
+        outputs, after = decision.outputs, draft.after
         for before, then in zip(found.entities, after, strict=True):
             self._keep(before, then, committed, outputs.stop)
-        gave_out = len(commit.intents) > len(self._beside.intents)
+        gave_out = len(draft.commit.intents) > len(self._beside.intents)
         if decision.rejection is not None:
             return Decided(Rejected(decision.rejection), gave_out)
         is_entity = bool(self._decider.kind)
@@ -307,7 +314,7 @@ class Attempt:
             version=after[0].state.version if is_entity else 0,
             position=committed.position,
             command_id=self._message.id,
-            events=tuple(event.event_id for event in outputs.events),
+            events=draft.events,
             reply=outputs.reply,
         )
         return Decided(accepted, gave_out, outputs.momentary)
@@ -319,7 +326,7 @@ class Attempt:
             return
         state, position = after.state, after.state.position
         if after is not before:
-            position = max(receipt.position for receipt in committed.receipts)
+            position = committed.position
         snapshot = state.version if after.kind.is_due(state) else state.snapshot
         kept = EntityState(state.state, state.version, state.ticks, position, snapshot)
         entities.keep(after.kind, after.id, kept)

@@ -89,7 +89,9 @@ class Carriers:
         await self._ticks.begin()
 
     def lane(self, intent: Intent) -> tuple[str, str]:
-        """Give what an intent is carried out in order with."""
+        """Give what an intent is carried out in order with; contexts have no order among them."""
+        if intent.kind in ("command", "emit"):
+            return f"{intent.kind}/{intent.target}", intent.ordering
         effect = self._effect(intent) if intent.kind == "effect" else None
         if effect is not None and not effect.declared.ordered:
             return intent.kind, intent.id.hex()

@@ -17,7 +17,7 @@ from perdure.ports.environment import Environment
 from perdure.runtime.attempts import Beside
 from perdure.runtime.decide import DecideLoop
 from perdure.vocabulary.commits import Intent
-from perdure.vocabulary.errors import CommandNotFound
+from perdure.vocabulary.errors import CommandNotFound, InvalidInput
 from perdure.vocabulary.events import Metadata
 from perdure.vocabulary.ids import entity_id, event_ticks, id_text, parse_id
 from perdure.vocabulary.jsontext import read_object
@@ -64,8 +64,11 @@ class Commands:
     ) -> Outcome[Any]:
         """Send a command object to an entity, or to the LOW handler that takes its class.
 
-        Raises ``CommandNotFound`` where nobody handles it, and what ``DecideLoop.handle`` raises.
+        Raises ``CommandNotFound`` where nobody handles it, ``InvalidInput`` for a version without an entity
+        that could be at it, and what ``DecideLoop.handle`` raises.
         """
+        if to is None and expected_version is not None:
+            raise InvalidInput("a LOW handler has no version to expect", "expected_version")
         if to is not None and to.context != self._context:
             raise CommandNotFound(f"{to.domain} belongs to context {to.context!r}")
         domain, entity = ("", b"") if to is None else (to.domain, parse_id(to.key))
@@ -145,6 +148,7 @@ class Commands:
             handler=handler,
             kind=domain,
             entity=entity,
+            target=id_text(entity) if domain else "",
         )
 
     def _message(

@@ -26,7 +26,6 @@ from perdure.vocabulary.errors import (
     Rejected,
     Unavailable,
 )
-from perdure.vocabulary.ids import id_text
 from perdure.vocabulary.outcomes import Accepted, Outcome
 
 
@@ -112,11 +111,11 @@ class DecideLoop:
 
     async def _first_outcome(self, decider: Decider, message: Message) -> Outcome[Any]:
         """Give the outcome that stands under a command's id. Raises ``RequestKeyReused``."""
-        target = id_text(decider.entity) if decider.entity else ""
         stored = await self._desk.log.record(KIND, message.key)
         if stored is None:
             raise Corrupt(f"command {message.key} is told to be done, and has no record")
-        record = read_record(stored.value, message, target)
+        codec = decider.handler.command.codec
+        record = read_record(stored.value, message, decider.target, codec)
         if record.verdict == "rejected":
             return Rejected(record.reason)
         events = await self._desk.log.events([event.bytes for event in record.events])

@@ -157,15 +157,16 @@ class DeliverLoop:
     async def _record_events(self) -> bool:
         """Record a batch of emitted events, in order; tell whether there may be more."""
         after: tuple[int, int] | None = None
-        blocked: set[str] = set()
+        blocked: set[tuple[str, str]] = set()
         while page := await self._page("emit", after):
-            blocked |= {intent.ordering for intent in page if self._stands(intent)}
+            blocked |= {self._carriers.lane(intent) for intent in page if self._stands(intent)}
             batch: list[Intent] = []
             for intent in page:
-                if intent.ordering not in blocked:
+                lane = self._carriers.lane(intent)
+                if lane not in blocked:
                     batch.append(intent)
                     if self._carriers.may_fail(intent):
-                        blocked.add(intent.ordering)
+                        blocked.add(lane)
             if batch:
                 failures = await self._carriers.record(batch)
                 for intent in batch:

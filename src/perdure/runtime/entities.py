@@ -67,7 +67,7 @@ class Entities:
         self, kind: Kind, entity: bytes, *, version: int | None = None, position: int | None = None
     ) -> EntityState:
         """Give the state as it was after so many events, or at a position. Nothing is kept of it."""
-        return await self._follow(kind, entity, kind.initial, limit=version, upto=position)
+        return await self._follow(kind, entity, kind.begin(), limit=version, upto=position)
 
     def keep(self, kind: Kind, entity: bytes, state: EntityState) -> None:
         """Keep a state in memory, unless a later one is there."""
@@ -103,7 +103,7 @@ class Entities:
             if state is not None:
                 break
         if state is None:
-            state = await self._follow(kind, entity, kind.initial)
+            state = await self._follow(kind, entity, kind.begin())
         self.keep(kind, entity, state)
         return state
 

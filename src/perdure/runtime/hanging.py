@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from perdure.core.fingerprints import function_fingerprint
+from perdure.core.reacting import ParkedKey
 from perdure.core.reactions import Delivery, Reaction
 from perdure.core.reactor import Reactor
 from perdure.core.widening import PartsReaction, Reading
@@ -37,6 +38,15 @@ def code_of(reactor: Reactor, type_: str) -> str:
     if type_ not in reactor.reactions:
         return ""
     return function_fingerprint(*_called(reactor, type_))
+
+
+def hangs_still(reactor: Reactor, parked: ParkedKey, seconds: float) -> bool:
+    """Tell whether a call that did not return is still the same code, with no more time."""
+    return (
+        bool(parked.code)
+        and parked.code == code_of(reactor, parked.type)
+        and seconds <= parked.seconds
+    )
 
 
 def hung_folding(

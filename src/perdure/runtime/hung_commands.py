@@ -10,7 +10,6 @@ from perdure.ports.engine import Log
 from perdure.runtime.watchdog import Hung, Stack, Watchdog, forget, marks
 from perdure.vocabulary.commits import Commit
 from perdure.vocabulary.errors import HandlerFailed
-from perdure.vocabulary.ids import id_text
 
 LOOP = "decide"
 
@@ -53,4 +52,4 @@ class HungCommands:
 
 
 def _key(decider: Decider, message: Message) -> str:
-    return f"{message.name} {id_text(decider.entity)}" if decider.entity else message.name
+    return f"{message.name} {decider.target}".rstrip()

@@ -12,13 +12,18 @@ from typing import TypeAlias
 from perdure.ports.engine import Log
 from perdure.ports.environment import Environment
 from perdure.runtime.logs import logger as make_logger
-from perdure.vocabulary.commits import Commit, Committed, Put, RecordAt
+from perdure.vocabulary.commits import Commit, Committed, Put, Record, RecordAt
 from perdure.vocabulary.errors import EngineError
 
 Work: TypeAlias = Callable[[], Awaitable[None]]
 KIND = "lease"
 
 logger = make_logger("perdure.leases")
+
+
+def holder_of(environment: Environment, token: str = "") -> str:
+    """Give the name of a holder of leases; tokens tell those of one process apart."""
+    return f"{environment.node.name} {token}".rstrip()
 
 
 def process_of(holder: str) -> str:
@@ -29,15 +34,16 @@ def process_of(holder: str) -> str:
 class Lease:
     """One slot's lease, as seen from this node.
 
-    ``token`` tells the holders of one process apart, where an application is open there twice.
+    ``token`` tells the holders of one process apart, where an application is open there twice. Either
+    ``work`` does all; or whoever holds several looks after them: ``see``, ``claim``, ``give_back``.
     """
 
     def __init__(
         self, log: Log, environment: Environment, key: str, seconds: float, *, token: str = ""
     ) -> None:
         self._log, self._environment = log, environment
-        self._holder = f"{environment.node.name} {token}".rstrip()
-        self._key, self._seconds = key, seconds
+        self._holder = holder_of(environment, token)
+        self.key, self._seconds = key, seconds
         self._revision = 0
         self._seen = (-1, 0.0)
         self.held = False
@@ -52,7 +58,7 @@ class Lease:
                     await self._hold(work)
                 await clock.sleep(self._seconds / 10)
         finally:
-            await self._give_back()
+            await self.give_back()
 
     async def _hold(self, work: Work) -> None:
         """Work and renew side by side; stop working when the lease is lost."""
@@ -72,26 +78,40 @@ class Lease:
         while True:
             await self._environment.clock.sleep(self._seconds / 3)
             try:
-                if not await self._write(self._holder):
+                if not await self.claim():
                     return
             except EngineError as failure:
                 self._fail("lease not renewed", failure)
 
     async def _take(self) -> bool:
         try:
-            record = await self._log.record(KIND, self._key)
-            holder = record.value.decode() if record else ""
-            self._revision = record.revision if record else 0
-            if not self._is_free(holder):
-                return False
-            self.held = await self._write(self._holder)
+            return self.see(await self._log.record(KIND, self.key)) and await self.claim()
         except EngineError as failure:
             self._fail("lease not taken", failure)
+            return False
+
+    def see(self, record: Record | None) -> bool:
+        """Take note of how a lease that is not held is stored, and tell whether it may be claimed."""
+        self._revision = record.revision if record else 0
+        return self._is_free(record.value.decode() if record else "")
+
+    async def claim(self) -> bool:
+        """Take a lease that was seen to be free, or renew one; tell whether it is held now."""
+        self.held = await self._write(self._holder)
         return self.held
+
+    async def give_back(self) -> None:
+        """Let others have it."""
+        if self.held:
+            self.held = False
+            try:
+                await self._write("")
+            except EngineError as failure:
+                self._fail("lease not given back", failure)
 
     def _fail(self, what: str, failure: EngineError) -> None:
         self.trouble = f"{what}: {failure}"
-        logger.warning(what, key=self._key, cause=str(failure))
+        logger.warning(what, key=self.key, cause=str(failure))
 
     def _is_free(self, holder: str) -> bool:
         now = self._environment.clock.monotonic()
@@ -104,8 +124,8 @@ class Lease:
 
     async def _write(self, holder: str) -> bool:
         commit = Commit(
-            guards=(RecordAt(KIND, self._key, self._revision),),
-            records=(Put(KIND, self._key, holder.encode()),),
+            guards=(RecordAt(KIND, self.key, self._revision),),
+            records=(Put(KIND, self.key, holder.encode()),),
         )
         (verdict,) = await self._log.commit([commit])
         self.trouble = ""
@@ -113,11 +133,3 @@ class Lease:
             self._revision += 1
             return True
         return False
-
-    async def _give_back(self) -> None:
-        if self.held:
-            self.held = False
-            try:
-                await self._write("")
-            except EngineError as failure:
-                self._fail("lease not given back", failure)

@@ -26,8 +26,10 @@ from perdure.runtime.logs import logger as make_logger
 from perdure.runtime.lookups import Lookups
 from perdure.runtime.models import Models
 from perdure.runtime.pacing import Pacer
+from perdure.runtime.parked import ParkedKeys
 from perdure.runtime.react import ReactLoop
 from perdure.runtime.snapshots import Snapshots
+from perdure.runtime.subscriptions import Subscriptions
 from perdure.runtime.telemetry import Meter
 from perdure.runtime.timers import Timers
 from perdure.runtime.watchdog import Watchdog
@@ -76,6 +78,7 @@ class LiveContext:
         self._pacer, self._watchdog = pacer, watchdog
         self._appender = Appender(definition, log, environment, settings.ahead_seconds_max)
         self._token = f"{environment.chance.bits(32):08x}"
+        self.subscriptions = Subscriptions(log, environment, self._token, settings.lease_seconds)
         self._tasks: list[asyncio.Task[None]] = []
         self._leases: dict[str, Lease] = {}
         self.loops: dict[str, ReactLoop] = {}
@@ -85,6 +88,7 @@ class LiveContext:
             log, Snapshots(log, meter), clock, watchdog, settings.cached_entities
         )
         self.models = Models(log, definition, self.loops, self._states, clock)
+        self.parked = ParkedKeys(definitions, name, log, clock, watchdog)
         self.effects = Effects(log, definition, config, clock, meter)
         lookups = Lookups(log, definition, self._states, self.models)
         decide = DecideLoop(
@@ -221,10 +225,11 @@ class LiveContext:
         found = {slot: lease.trouble for slot, lease in self._leases.items() if lease.trouble}
         found |= {name: loop.trouble for name, loop in loops.items() if loop.trouble}
         ended = {task.get_name(): "ended" for task in self._tasks if task.done()}
-        return found | ended
+        return found | ended | self.subscriptions.troubles()
 
     async def stop(self) -> None:
         """Stop the loops and give their leases back. What was appended stays; nothing is lost."""
+        await self.subscriptions.close()
         if self._tasks:
             await self._say_goodbye()
         for task in self._tasks:

@@ -18,7 +18,13 @@ from perdure.ports.engine import Log
 from perdure.runtime.entities import Entities
 from perdure.runtime.models import Models
 from perdure.vocabulary.commits import EntityAt, Guard, NothingAfter
-from perdure.vocabulary.errors import DefinitionError, HandlerFailed, LimitExceeded, Rejected
+from perdure.vocabulary.errors import (
+    DefinitionError,
+    HandlerFailed,
+    InvalidData,
+    LimitExceeded,
+    Rejected,
+)
 from perdure.vocabulary.ids import parse_id
 from perdure.vocabulary.messages import Envelope
 from perdure.vocabulary.reading import Read
@@ -119,7 +125,10 @@ class Lookups:
             entity = parse_id(ref.key)
             found.add_entity(kind, entity, await self._entities.state(kind, entity))
             return
-        model, guard, ticks = await self._models.at_head(ref.domain, ref.key)
+        try:
+            model, guard, ticks = await self._models.at_head(ref.domain, ref.key)
+        except InvalidData as fault:
+            raise _unreadable(f"{ref.domain} {ref.key}".rstrip(), fault) from fault
         found.values.append(model)
         found.guards.append(guard)
         found.happened = max(found.happened, ticks)
@@ -132,7 +141,12 @@ class Lookups:
         events: list[Envelope[Any]] = []
         async for batch in self._log.read(Read(criteria=criteria, upto=head)):
             for event in batch:
-                parts = upcasters.read(event.type, event.metadata, event.data)
+                try:
+                    parts = upcasters.read(event.type, event.metadata, event.data)
+                except InvalidData as fault:
+                    raise _unreadable(
+                        f"{event.type!r} at position {event.position}", fault
+                    ) from fault
                 events += [
                     Envelope.of(msgspec.structs.replace(event, type=name), data)
                     for name, _, data in parts
@@ -151,3 +165,8 @@ class Lookups:
                 raise DefinitionError(f"{cls.__name__} is not an event of this context; declare it")
             names.append(declared.name)
         return names
+
+
+def _unreadable(what: str, fault: InvalidData) -> HandlerFailed:
+    """Say that history cannot be read, which is no fault of whoever sent the command."""
+    return HandlerFailed(f"looking up {what}", str(fault))

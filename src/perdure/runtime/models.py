@@ -19,6 +19,7 @@ from perdure.core.reactions import Delivery
 from perdure.core.reactor import Reactor
 from perdure.ports.engine import Log
 from perdure.ports.environment import Clock
+from perdure.runtime.discards import Discarded, Discards, load_discards
 from perdure.runtime.entities import Entities
 from perdure.runtime.history import KeyHistory
 from perdure.runtime.react import ReactLoop
@@ -57,10 +58,14 @@ class ModelView(msgspec.Struct, frozen=True):
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One event of a model's story, and the model after it."""
+    """One event of a model's story, and the model after it.
+
+    ``discarded`` says who left the event out, and why: then the model is as it was before.
+    """
 
     event: RecordedEvent
     json: bytes
+    discarded: Discarded | None = None
 
 
 class Models:
@@ -182,8 +187,8 @@ class Models:
             return self._view(kind, key, known, query)
         if reactor.keying == "field":
             await self.wait(reactor, position or 0, 0)
-        state = State(reactor.initial)
-        async for _, reached in self._steps(reactor, key, position, at):
+        state = State(reactor.begin())
+        async for _, reached, _ in self._steps(reactor, key, position, at):
             state = reached
         if kind is not None:
             json = self.shown(domain, state.models[place], query)
@@ -205,13 +210,17 @@ class Models:
         await self._check_parked(reactor, key)
         entities = (entity_id(key),) if reactor.keying == "entity" else ()
         criteria = msgspec.structs.replace(reactor.criteria, entities=entities)
+        left_out = await self._left_out(reactor, key)
         state, after = await self._kept(reactor, key)
         head = max(await self._log.head(), after)
         async for events in self._log.read(Read(criteria=criteria, after=after, upto=head)):
-            deliveries = in_order(reactor, history(reactor, events))
+            taken = [event for event in events if event.id not in left_out]
+            deliveries = in_order(reactor, history(reactor, taken))
+            if not deliveries:
+                continue
             if is_late(reactor, state, deliveries):
-                state = State(reactor.initial)
-                async for _, reached in self._steps(reactor, key, head, None):
+                state = State(reactor.begin())
+                async for _, reached, _ in self._steps(reactor, key, head, None):
                     state = reached
                 break
             state = self._fold(reactor, key, state, deliveries)
@@ -225,17 +234,20 @@ class Models:
             record = await self._log.record("model", names.model(before.generation, key))
             if before == await self._checkpoint(reactor):  # nothing was folded in between
                 break
-        state = State(reactor.initial) if record is None else read_state(reactor, record.value)
+        state = State(reactor.begin()) if record is None else read_state(reactor, record.value)
         return state, before.position
 
     async def story(
         self, domain: str, key: str = "", *, position: int | None = None, at: datetime | None = None
     ) -> AsyncIterator[Step]:
-        """Give the events of a model in folding order, each with the model after it."""
+        """Give the events of a model in folding order, each with the model after it.
+
+        Those that were discarded are among them, and change nothing.
+        """
         reactor, place = self.find(domain)
         key = self.check_key(reactor, domain, key)
-        async for event, state in self._steps(reactor, key, position, at):
-            yield Step(event, reactor.codecs[place].encode(state.models[place]))
+        async for event, state, discarded in self._steps(reactor, key, position, at):
+            yield Step(event, reactor.codecs[place].encode(state.models[place]), discarded)
 
     async def page(
         self, domain: str, *, behind: str = "", limit: int = 100, query: str | None = None
@@ -312,14 +324,21 @@ class Models:
         records = await self._log.records("parked", wanted)
         return [msgspec.json.decode(record.value, type=ParkedKey) for record in records]
 
+    async def _left_out(self, reactor: Reactor, key: str) -> Mapping[bytes, Discarded]:
+        """Give what is discarded of a key, by event id."""
+        discards = Discards()
+        await load_discards(self._log, RecordNames(reactor.name), discards, key)
+        return discards.of(key)
+
     async def _steps(
         self, reactor: Reactor, key: str, position: int | None, at: datetime | None
-    ) -> AsyncIterator[tuple[RecordedEvent, State]]:
+    ) -> AsyncIterator[tuple[RecordedEvent, State, Discarded | None]]:
         names = RecordNames(reactor.name)
-        state = State(reactor.initial)
+        state = State(reactor.begin())
         checkpoint = await self._checkpoint(reactor)
         # what did not return is not called again to tell how it was
         hung = {p.position: p for p in await self._parked(reactor, key) if p.code}
+        left_out = await self._left_out(reactor, key)
         async for events in KeyHistory(self._log, reactor, names).read(
             key,
             generation=checkpoint.generation,
@@ -329,9 +348,14 @@ class Models:
             for event in events:
                 if event.position in hung:
                     raise Parked(reactor.name, key, event.position, hung[event.position].cause)
-            for delivery in in_order(reactor, history(reactor, events)):
-                state = self._fold(reactor, key, state, [delivery])
-                yield delivery.event, state
+            taken = history(reactor, (event for event in events if event.id not in left_out))
+            deliveries = {delivery.event.id: delivery for delivery in taken}
+            for event in events:
+                if (delivery := deliveries.get(event.id)) is not None:
+                    state = self._fold(reactor, key, state, [delivery])
+                    yield event, state, None
+                elif event.id in left_out:
+                    yield event, state, left_out[event.id]
 
     def _fold(
         self, reactor: Reactor, key: str, state: State, deliveries: Sequence[Delivery]

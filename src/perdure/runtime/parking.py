@@ -8,21 +8,20 @@ the watchdog's mark, and tried again only when its code has changed.
 """
 
 import traceback
-from collections.abc import Sequence
 
 import msgspec
 
-from perdure.core.folding import FoldFailed
 from perdure.core.reacting import ParkedKey, RecordNames, Unreadable
-from perdure.core.reactions import Delivery
 from perdure.core.system import KeyParked, KeyReleased
 from perdure.ports.engine import Log
 from perdure.ports.environment import Clock
+from perdure.runtime.asking import forget
+from perdure.runtime.folder import Failed
 from perdure.runtime.logs import logger as make_logger
 from perdure.runtime.watchdog import Hung
 from perdure.vocabulary.commits import Put
 from perdure.vocabulary.events import RecordedEvent
-from perdure.vocabulary.ids import id_text
+from perdure.vocabulary.ids import event_ticks, id_text, parse_id
 from perdure.vocabulary.names import SYSTEM_PREFIX
 
 IDLE_SECONDS = 1.0
@@ -48,9 +47,10 @@ class Parking:
 
     async def load(self) -> None:
         """Read what is parked from the log's records."""
-        self.keys, self.sources, self._news, self._due = {}, {}, [], {}
+        for one in (self.keys, self.sources, self._news, self._due):
+            one.clear()
         for source, home in ((False, self.keys), (True, self.sources)):
-            prefix = after = self._names.parked("", source=source)
+            prefix, after = self._names.parked("", source=source), ""
             while records := await self._log.records(
                 "parked", prefix=prefix, after=after, limit=_PAGE
             ):
@@ -59,11 +59,15 @@ class Parking:
                     home[parked.key] = parked
                 after = records[-1].key
 
-    def park_key(self, key: str, deliveries: Sequence[Delivery], failure: FoldFailed) -> Put:
-        """Park a key behind these deliveries, none of which was folded; give the record to write."""
-        since = min(delivery.event.position for delivery in deliveries)
+    def find(self, key: str, *, source: bool) -> ParkedKey | None:
+        """Give a parked key, or source."""
+        return (self.sources if source else self.keys).get(key)
+
+    def park_key(self, failed: Failed) -> Put:
+        """Park a key whose fold failed; give the record to write."""
+        failure = failed.failure
         return self._park_failed(
-            key, since, failure.event, failure.__cause__ or failure, source=False
+            failed.key, failed.since, failure.event, failure.__cause__ or failure, source=False
         )
 
     def park_source(self, unreadable: Unreadable) -> Put:
@@ -78,7 +82,7 @@ class Parking:
 
         ``since`` is the first position that is not processed, unless the key was parked before.
         """
-        before = (self.sources if hung.source else self.keys).get(hung.key)
+        before = self.find(hung.key, source=hung.source)
         return self._park(
             ParkedKey(
                 key=hung.key,
@@ -92,21 +96,44 @@ class Parking:
                 code=hung.code,
                 type=hung.type,
                 seconds=hung.seconds,
+                left_out=before.left_out if before else "",
             ),
             hung.type,
         )
 
     def move(self, parked: ParkedKey, since: int) -> Put:
         """Say that a parked key's events before ``since`` are folded now."""
-        return self._write(msgspec.structs.replace(parked, since=since))
+        return self._write(msgspec.structs.replace(parked, since=since, left_out=""))
 
-    def release(self, parked: ParkedKey) -> Put:
-        """Let a key go on; give the record to remove."""
+    def try_again(self, parked: ParkedKey) -> Put:
+        """Begin again at the first attempt, because an operator says so; give the record to write."""
+        return self._write(msgspec.structs.replace(parked, attempts=0))
+
+    def leave_out(self, parked: ParkedKey) -> Put:
+        """Go on without the event that failed, which is discarded; give the record to write.
+
+        Where the model holds it, because it failed only at a refold, that is told: it must come out again.
+        """
+        ids = {parked.left_out} if parked.left_out else set()
+        if parked.position < parked.since:
+            ids.add(parked.event_id)
+        first = min(ids, key=lambda id_: (event_ticks(parse_id(id_)), parse_id(id_)), default="")
+        return self._write(msgspec.structs.replace(parked, attempts=0, code="", left_out=first))
+
+    def release(self, parked: ParkedKey) -> list[Put]:
+        """Let a key go on; give the records to remove."""
         (self.sources if parked.source else self.keys).pop(parked.key, None)
         self._due.pop((parked.source, parked.key), None)
         self._news.append(KeyReleased(self._reactor, parked.key, parked.position))
+        for one in self.sources.values():
+            if not one.attempts:  # it was to go on, and had to wait for this key
+                self._due[True, one.key] = self._clock.monotonic()
         logger.info("key released", reactor=self._reactor, key=parked.key)
-        return Put("parked", self._names.parked(parked.key, source=parked.source), None)
+        name = self._names.parked(parked.key, source=parked.source)
+        return [
+            Put("parked", name, None),
+            forget(self._names, parked.key, source=parked.source),
+        ]
 
     def due(self, *, everything: bool) -> list[ParkedKey]:
         """Give the keys to try again now; or all of them."""
@@ -127,7 +154,7 @@ class Parking:
     def _park_failed(
         self, key: str, since: int, event: RecordedEvent, cause: BaseException, *, source: bool
     ) -> Put:
-        before = (self.sources if source else self.keys).get(key)
+        before = self.find(key, source=source)
         attempts = before.attempts if before and not before.code else 0
         parked = ParkedKey(
             key=key,
@@ -138,6 +165,7 @@ class Parking:
             traceback="".join(traceback.format_exception(cause))[-_TRACEBACK_CHARS_MAX:],
             attempts=attempts + 1,
             source=source,
+            left_out=before.left_out if before else "",
         )
         return self._park(parked, event.type)
 

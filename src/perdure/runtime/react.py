@@ -3,30 +3,34 @@
 One ``ReactLoop`` works one reactor's slot, under its lease. Each round reads a batch, sorts it by key,
 folds each key, and writes models, kept states, ledger, intents and checkpoint in *one* commit, on
 condition that the checkpoint has not moved: so stopping at any point, or two nodes at once, gives each
-event its effect exactly once. A key that fails is parked in that same commit, and the rest goes on.
+event its effect exactly once. A key that fails is parked in that same commit, and the rest goes on. What an
+operator asks for such a key is done here too, within a second.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
 
 import msgspec
 
 from perdure.core.definition import Definition
 from perdure.core.outputs import Momentary
-from perdure.core.reacting import Checkpoint, ParkedKey, RecordNames, Routed, route
+from perdure.core.reacting import Checkpoint, ParkedKey, RecordNames, Routed, Unreadable
 from perdure.core.reactor import Reactor
 from perdure.core.system import CaughtUp
 from perdure.ports.engine import Log
 from perdure.ports.environment import Clock
+from perdure.runtime.asking import Asked, asked_of, forget
 from perdure.runtime.config import Settings
+from perdure.runtime.discards import Discards, discarded, load_discards, put_discarded
 from perdure.runtime.folder import Folder, Writes
-from perdure.runtime.hanging import Waiting, code_of, hung_reading, loop_name
+from perdure.runtime.hanging import Waiting, hangs_still, loop_name
 from perdure.runtime.logs import logger as make_logger
 from perdure.runtime.pacing import Pacer
 from perdure.runtime.parking import Parking
+from perdure.runtime.routing import Router
 from perdure.runtime.shelf import Shelf
 from perdure.runtime.timers import Timers
-from perdure.runtime.watchdog import Watchdog, forget, marks
+from perdure.runtime.watchdog import Watchdog, marks
+from perdure.runtime.watchdog import forget as forget_mark
 from perdure.vocabulary.commits import (
     Commit,
     Committed,
@@ -37,15 +41,15 @@ from perdure.vocabulary.commits import (
     RecordAt,
     Settle,
 )
-from perdure.vocabulary.criteria import Criteria
 from perdure.vocabulary.errors import EngineError, InvalidData, RecordMoved
 from perdure.vocabulary.events import RecordedEvent
-from perdure.vocabulary.ids import parse_id
 from perdure.vocabulary.reading import Read
 
 BACK_OFF_SECONDS_MAX = 10.0
 PAUSE_SECONDS_MAX = 0.1
 ROUTED_AT_A_TIME = 250
+#: How often it is looked whether an operator asks for something.
+HEED_SECONDS = 1.0
 
 Announce = Callable[[msgspec.Struct], Awaitable[None]]
 logger = make_logger("perdure.react")
@@ -74,12 +78,23 @@ class ReactLoop:
         self.names = RecordNames(reactor.name)
         self._shelf = Shelf(log, reactor, self.names, settings.cached_models)
         self.parking = Parking(log, reactor.name, self.names, clock, settings.retries_max)
+        self._discards = Discards()
+        self._router = Router(log, context, reactor, self._discards, watchdog)
         self._folder = Folder(
-            log, definitions, context, reactor, self._shelf, self.parking, pacer, watchdog
+            log,
+            definitions,
+            context,
+            reactor,
+            self._shelf,
+            self.parking.sources,
+            self._discards,
+            pacer,
+            watchdog,
         )
         self._timers = Timers(log)
         self.checkpoint = Checkpoint()
         self._revision = 0
+        self._heeded: float | None = None
         self.reached = 0
         self.folded = 0
         self.trouble = ""
@@ -130,6 +145,8 @@ class ReactLoop:
         self._revision = record.revision
         self._shelf.generation = self.checkpoint.generation
         self.reached = self.checkpoint.position
+        self._discards.clear()
+        await load_discards(self._log, self.names, self._discards)
         await self.parking.load()
 
     async def _start_over(self) -> None:
@@ -137,7 +154,7 @@ class ReactLoop:
         old = self.checkpoint
         after = Checkpoint(live_from=await self._log.head(), generation=old.generation + 1)
         gone = [self.parking.release(p) for p in self.parking.due(everything=True)]
-        await self._commit(Writes(puts=gone), after)
+        await self._commit(Writes(puts=[put for puts in gone for put in puts]), after)
         for kind, prefix in self.names.of_generation(old.generation):
             while records := await self._log.records(kind, prefix=prefix):
                 await self._commit(Writes(puts=[Put(kind, r.key, None) for r in records]))
@@ -146,6 +163,7 @@ class ReactLoop:
         """Work through what is there, then say so."""
         before = self.folded
         await self._park_hung()
+        await self._heed()
         await self._retry(everything=True)
         await self._work()
         self.trouble = ""
@@ -154,9 +172,9 @@ class ReactLoop:
     async def _park_hung(self) -> None:
         """Park what did not return when a process was ended, unless it was processed since."""
         for hung in await marks(self._log, loop_name(self.reactor)):
-            writes, after = Writes(puts=[forget(hung)]), self.checkpoint
-            home = self.parking.sources if hung.source else self.parking.keys
-            if hung.since > after.position or hung.key in home:
+            writes, after = Writes(puts=[forget_mark(hung)]), self.checkpoint
+            is_parked = self.parking.find(hung.key, source=hung.source) is not None
+            if hung.since > after.position or is_parked:
                 writes.puts.append(self.parking.park_hung(hung, after.position + 1))
                 degraded = after.degraded or hung.source
                 after = msgspec.structs.replace(after, degraded=degraded)
@@ -173,6 +191,7 @@ class ReactLoop:
             await self._log.advanced(self.reached, self.parking.wait_seconds())
             began = self._clock.monotonic()
             await self._work()
+            await self._heed()
             await self._retry()
             took = self._clock.monotonic() - began
             await self._clock.sleep(min(took, PAUSE_SECONDS_MAX))
@@ -203,6 +222,7 @@ class ReactLoop:
             writes.puts += [self.parking.park_source(one) for one in routed.unreadable]
             by_key = {k: d for k, d in routed.by_key.items() if k not in self.parking.keys}
             await self._folder.fold(by_key, before.position, writes)
+            writes.puts += [self.parking.park_key(one) for one in writes.failed]
         after = msgspec.structs.replace(
             before,
             position=events[-1].position,
@@ -218,79 +238,104 @@ class ReactLoop:
         routed = Routed({}, [])
         for start in range(0, len(events), ROUTED_AT_A_TIME):
             part = events[start : start + ROUTED_AT_A_TIME]
-            self._read(part, self.parking.sources, routed)
+            self._router.add(
+                part, self.parking.sources, routed, live_from=self.checkpoint.live_from
+            )
             if self._pacer.is_due:
                 await self._pacer.breathe()
         return routed
 
-    def _read(
-        self,
-        events: Sequence[RecordedEvent],
-        waiting: Mapping[str, ParkedKey],
-        routed: Routed,
-        retried: Waiting | None = None,
-    ) -> None:
-        """Route events, watched: reading a payload or finding a key runs the user's code."""
-        turn = iter(events)
-        describe = partial(hung_reading, self._context, self.reactor, events, turn, retried)
-        with self._watchdog.watching(self._log, describe):
-            route(self.reactor, turn, waiting, routed, live_from=self.checkpoint.live_from)
+    async def _heed(self) -> None:
+        """Do what an operator asked for; what is done is no longer asked, so that nothing is tried twice."""
+        now = self._clock.monotonic()
+        is_soon = self._heeded is not None and now < self._heeded + HEED_SECONDS
+        if is_soon or not (self.parking.keys or self.parking.sources):
+            return
+        self._heeded = now
+        for asked in await asked_of(self._log, self.names):
+            parked = self.parking.find(asked.key, source=asked.source)
+            puts = [forget(self.names, asked.key, source=asked.source)]
+            if parked is None or parked.event_id != asked.event_id:
+                await self._commit(Writes(puts=puts))
+                continue
+            puts += (
+                self._discard(parked, asked)
+                if asked.verb == "discard"
+                else [self.parking.try_again(parked)]
+            )
+            await self._commit(Writes(puts=puts))
+            await self._retry_one(self.parking.find(parked.key, source=parked.source) or parked)
+            await self._tell()
+
+    def _discard(self, parked: ParkedKey, asked: Asked) -> list[Put]:
+        """Leave the event out that a key stands at; give the records to write."""
+        one = discarded(self._context, self.reactor.name, parked, asked)
+        self._discards.add(one)
+        logger.warning(
+            "event discarded",
+            reactor=one.reactor,
+            key=one.key,
+            position=one.position,
+            by=one.by,
+            why=one.why,
+        )
+        return [put_discarded(self.names, one), self.parking.leave_out(parked)]
 
     async def _retry(self, *, everything: bool = False) -> None:
         """Try parked keys again: those that are due, or all but what would hang once more."""
         for parked in self.parking.due(everything=everything):
-            if self._hangs_still(parked):
+            if hangs_still(self.reactor, parked, self._watchdog.seconds):
                 continue
             await self._retry_one(parked)
             await self._tell()
 
-    def _hangs_still(self, parked: ParkedKey) -> bool:
-        """Tell whether a call that did not return is still the same code, with no more time."""
-        return (
-            bool(parked.code)
-            and parked.code == code_of(self.reactor, parked.type)
-            and self._watchdog.seconds <= parked.seconds
-        )
-
     async def _retry_one(self, parked: ParkedKey) -> None:
         """Fold a parked key's waiting events in order, batch by batch, until it fails or is free."""
+        if parked.left_out:
+            writes = Writes()
+            await self._folder.refold(parked, writes)
+            if not await self._advance(parked, parked.since, writes, []):
+                return
         upto = self.checkpoint.position
         retried = Waiting(parked.key, parked.since, parked.source)
         waiting = dict(self.parking.sources)
         if parked.source:
             waiting.pop(parked.key, None)
-        request = Read(criteria=self._criteria_of(parked), after=parked.since - 1, upto=upto)
-        async for events in self._log.read(request):
-            writes = Writes()
-            routed = Routed({}, [])
-            self._read(events, waiting, routed, retried)
+        async for events, last in self._router.queued(parked, upto):
+            writes, routed = Writes(), Routed({}, [])
+            live_from = self.checkpoint.live_from
+            self._router.add(events, waiting, routed, live_from=live_from, retried=retried)
             by_key = routed.by_key
             if parked.source:
                 if any(key in self.parking.keys for key in by_key):
                     return  # its key stands still for another reason; that comes first
-                again = [self.parking.park_source(one) for one in routed.unreadable]
+                unreadable = routed.unreadable
             else:
                 by_key = {parked.key: by_key[parked.key]} if parked.key in by_key else {}
-                again = []
-            if not again:
-                async with self._pacer:
-                    await self._folder.fold(by_key, upto, writes, retried)
-                again = [put for put in writes.puts if put.kind == "parked"]
-            if again:
-                await self._commit(Writes(puts=again))
+                unreadable = []
+            if not unreadable:
+                async with self._pacer:  # what queues behind this batch is not history yet
+                    processed = upto if parked.source else last
+                    await self._folder.fold(by_key, processed, writes, retried)
+            if not await self._advance(parked, last + 1, writes, unreadable):
                 return
-            writes.puts.append(self.parking.move(parked, events[-1].position + 1))
-            await self._commit(writes)
         degraded = self.checkpoint.degraded and bool(waiting)
         after = msgspec.structs.replace(self.checkpoint, degraded=degraded)
-        await self._commit(Writes(puts=[self.parking.release(parked)]), after)
+        await self._commit(Writes(puts=self.parking.release(parked)), after)
 
-    def _criteria_of(self, parked: ParkedKey) -> Criteria:
-        """Select what may belong to a parked key; a re-keyed one is found by reading."""
-        wanted = self.reactor.criteria
-        by_entity = parked.source or self.reactor.keying == "entity"
-        entities = (parse_id(parked.key),) if by_entity else ()
-        return Criteria(wanted.types, wanted.domains, entities)
+    async def _advance(
+        self, parked: ParkedKey, since: int, writes: Writes, unreadable: Sequence[Unreadable]
+    ) -> bool:
+        """Write what a parked key's events came to, up to ``since``; or else park again."""
+        again = [self.parking.park_source(one) for one in unreadable]
+        again += [self.parking.park_key(one) for one in writes.failed]
+        if again:
+            self._shelf.clear()  # it may hold what other keys came to, which is not written
+            await self._commit(Writes(puts=again))
+            return False
+        writes.puts.append(self.parking.move(parked, since))
+        await self._commit(writes)
+        return True
 
     async def _tell(self) -> None:
         for news in self.parking.news():

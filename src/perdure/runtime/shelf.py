@@ -31,7 +31,10 @@ class Shelf:
         self._capacity = capacity
         self._shelved: OrderedDict[str, Shelved] = OrderedDict()
         self.generation = 1
-        self.initial = State(reactor.initial)
+
+    def initial(self) -> State:
+        """Give the state of a key never seen."""
+        return State(self._reactor.begin())
 
     def clear(self) -> None:
         """Forget everything."""
@@ -65,7 +68,7 @@ class Shelf:
         for record in await self._log.records("model", list(by_record)):
             found[by_record[record.key]] = Shelved(read_state(self._reactor, record.value), None)
         for key in missing:
-            self._shelved[key] = found.get(key) or Shelved(self.initial, {})
+            self._shelved[key] = found.get(key) or Shelved(self.initial(), {})
 
     async def kept(self, key: str) -> dict[int, State]:
         """Give the kept states of a key, by slot."""
@@ -84,7 +87,7 @@ class Shelf:
         states stay valid. Kept states must be loaded when there is either.
         """
         kept = self._shelved[key].kept
-        value = write_state(self._reactor, state)
+        value = write_state(self._reactor, state) if state.count else None  # as if never seen
         puts = [Put("model", self._names.model(self.generation, key), value)]
         if fresh or late is not None:
             kept = self._put_kept(key, kept or {}, fresh, late, puts)

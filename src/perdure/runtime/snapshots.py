@@ -6,6 +6,7 @@ that made it due, so that it is of a state that exists.
 """
 
 from hashlib import blake2b
+from typing import Any
 
 import msgspec
 
@@ -40,14 +41,19 @@ class Snapshots:
         self._shapes: dict[str, str] = {}
 
     def write(self, kind: Kind, entity: bytes, state: EntityState) -> list[Put]:
-        """Give the record of a snapshot, in the slot of its turn; none of a state that JSON cannot say."""
+        """Give the record of a snapshot, in the slot of its turn; none of a state that JSON cannot hold."""
         every = kind.declared.snapshot_every
         slot = state.version // every % kind.declared.snapshots_kept
         head = _Head(state.version, state.ticks, state.position, self._shape(kind))
+        codec = kind.reactor.codecs[0]
         try:
-            json = kind.reactor.codecs[0].encode(state.state)
+            json = codec.encode(state.state)
+            comes_back = _is_same(codec.decode(json), state.state)
         except Exception as fault:
             self.complain(kind, entity, f"it cannot be written: {fault}")
+            return []
+        if not comes_back:
+            self.complain(kind, entity, "it would be read as another state than it was written of")
             return []
         return [Put(KIND, _key(kind, entity, slot), msgspec.json.encode(head) + b"\n" + json)]
 
@@ -87,6 +93,12 @@ class Snapshots:
             text = f"{kind.declared.version}/{shape_fingerprint(kind.declared.state)}"
             shape = self._shapes[kind.name] = blake2b(text.encode(), digest_size=8).hexdigest()
         return shape
+
+
+def _is_same(read: Any, written: Any) -> bool:
+    """Tell whether a state came back as it was; one whose class knows no equality is taken for it."""
+    knows_equality = getattr(type(written), "__eq__", None) is not getattr(object, "__eq__", None)
+    return not knows_equality or bool(read == written)
 
 
 def _key(kind: Kind, entity: bytes, slot: int) -> str:

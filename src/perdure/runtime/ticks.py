@@ -10,6 +10,7 @@ from perdure.core.definition import Definition
 from perdure.core.ticking import Tick
 from perdure.ports.engine import Log
 from perdure.ports.environment import Clock
+from perdure.runtime import undelivered
 from perdure.vocabulary.commits import Commit, Committed, Intent, Settle, StatementFailed
 from perdure.vocabulary.errors import InvalidData
 
@@ -31,7 +32,8 @@ class Ticks:
         changes: list[Intent | Settle] = [Settle(intent.id) for intent in gone]
         changes += [self._next(self._by_target[target]) for target in sorted(missing)]
         if changes:
-            await self._log.commit([Commit(intents=tuple(changes))])
+            unparked = tuple(undelivered.remove(intent.id) for intent in gone)
+            await self._log.commit([Commit(records=unparked, intents=tuple(changes))])
 
     async def record(self, intent: Intent) -> None:
         """Record the event of a tick, and put the next in its place. Raises ``HandlerFailed``."""
@@ -47,7 +49,7 @@ class Ticks:
         (verdict,) = await self._log.commit([commit])
         if isinstance(verdict, StatementFailed):
             raise InvalidData(f"statement {verdict.index}: {verdict.reason}")
-        if isinstance(verdict, Committed) and verdict.repeated:  # the clock was set back
+        if not isinstance(verdict, Committed) or verdict.repeated:  # the clock was set back
             await self._log.commit([Commit(intents=following)])
 
     def _next(self, tick: Tick) -> Intent:

@@ -76,7 +76,7 @@ Describe: TypeAlias = Callable[[Stack], Hung]
 
 async def marks(log: Log, loop: str = "") -> list[Hung]:
     """Give what hung when a process was ended: all, or what one loop was doing."""
-    prefix = after = f"{loop}/" if loop else ""
+    prefix, after = f"{loop}/" if loop else "", ""
     found: list[Hung] = []
     while records := await log.records(KIND, prefix=prefix, after=after, limit=_PAGE):
         found += (msgspec.json.decode(record.value, type=Hung) for record in records)

@@ -40,13 +40,19 @@ class ManualClock:
         """How many tasks wait for this clock: what a test looks at before it advances."""
         return sum(not woken.done() for _, _, woken in self._sleepers)
 
+    def next_waking(self) -> float | None:
+        """Give the seconds to advance by until the next sleeper wakes; ``None`` while nobody sleeps."""
+        while self._sleepers and self._sleepers[0][2].done():
+            heapq.heappop(self._sleepers)
+        return (self._sleepers[0][0] - self._elapsed) / 1_000_000 if self._sleepers else None
+
     async def sleep(self, seconds: float) -> None:
         """Wait until the clock was advanced by this much; other tasks have a turn in any case."""
         if seconds <= 0:
             await asyncio.sleep(0)
             return
         woken = asyncio.get_running_loop().create_future()
-        due = self._elapsed + _microseconds(seconds)
+        due = self._elapsed + max(1, _microseconds(seconds))  # no wait is so short that it is none
         heapq.heappush(self._sleepers, (due, next(self._order), woken))
         await (
             woken

@@ -31,6 +31,7 @@ from perdure.transports.schemas import (
     shaped,
 )
 
+_MAY_BE_LEFT_OUT: Final = frozenset({"Command", "Release", "Discard"})
 _SLOT_SCHEMAS: Final = {"entity": ENTITY_ID, "event_id": EVENT_ID, "id": UUID}
 _SLOT: Final = re.compile(r"\{\w+\}")
 _CONTEXT: Final = "/{context}"
@@ -214,7 +215,7 @@ def _operation(path: str, shared: Sequence[Operation]) -> Schema:
         content: Schema = {JSON.decode(): {"schema": _any_of(taken)}}
         if any(o.row.takes == "Batch" for o in shared):
             content[NDJSON.decode()] = {"schema": {"type": "string"}}
-        is_needed = any(o.row.takes != "Command" for o in shared)
+        is_needed = any(o.row.takes not in _MAY_BE_LEFT_OUT for o in shared)
         described["requestBody"] = {"required": is_needed, "content": content}
     return described
 
@@ -258,7 +259,8 @@ def _responses(shared: Sequence[Operation]) -> Schema:
     responses: Schema = {}
     gives = {o.row.gives for o in shared}
     etag = _ETAG if "EntityOutcome" in gives else {}
-    headers = {"headers": {**_RECEIPT, **etag}} if shared[0].row.method == "POST" else {}
+    is_write = shared[0].row.method == "POST" and "ParkedKey" not in gives
+    headers = {"headers": {**_RECEIPT, **etag}} if is_write else {}
     if any(o.gives is None for o in shared) and shared[0].row.method == "POST":
         responses["204"] = {"description": "Recorded.", **headers}
     given = [o.gives for o in shared if o.gives]

@@ -49,6 +49,7 @@ ORDER = Parameter(
 QUERY = Parameter("query", "Give what this query makes of the state, in place of it.")
 AFTER_ENTITY = Parameter("after", "Only entities behind this one, in order of id.", _UUID)
 AFTER_KEY = Parameter("after", "Only models behind this key, in order of key.")
+AFTER_PARKED = Parameter("after", "Only those behind this place: the link to the next page has it.")
 KEY = Parameter("key", "The key of the model.")
 READ_AFTER = Parameter("after", "Wait until the model has got to this position.", _POSITION)
 AS_OF = Parameter("as_of", "The model as it was known at this position.", _POSITION)

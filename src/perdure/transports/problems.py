@@ -76,6 +76,7 @@ KINDS: Final[Mapping[type[errors.PerdureError], Kind]] = MappingProxyType(
         errors.CommandNotFound: Kind(404, "command-not-found", "No such command"),
         errors.QueryNotFound: Kind(404, "query-not-found", "No such query"),
         errors.IntentNotFound: Kind(404, "intent-not-found", "No such intent"),
+        errors.ParkedNotFound: Kind(404, "parked-not-found", "No such parked key"),
         errors.NotFound: Kind(404, "not-found", "Not found"),
         errors.Rejected: Kind(422, "rejected", "Rejected", ("reason",)),
         errors.HandlerFailed: Kind(

@@ -91,6 +91,24 @@ def common() -> dict[str, Schema]:
         "Names": listed({"type": "string"}),
         "Ids": listed(UUID),
         "Object": _OBJECT,
+        "ParkedKeys": shaped(parked=listed(refer("ParkedKey"))),
+        "ParkedKey": shaped(
+            id=UUID,
+            context={"type": "string"},
+            reactor={"type": "string"},
+            key={"type": "string"},
+            position=POSITION,
+            event_id=EVENT_ID,
+            cause={"type": "string"},
+            traceback={"type": "string"},
+            attempts=POSITION,
+            waiting={"type": ["integer", "null"], "minimum": 0},
+            source={"type": "boolean"},
+            hung={"type": "boolean"},
+            asked={"enum": ["", "release", "discard"]},
+        ),
+        "Release": _asking(hung={"type": "boolean"}),
+        "Discard": _asking(),
         "Readiness": shaped(
             status={"enum": ["ready", "troubled", "stopping"]},
             durability={"enum": ["durable", "memory"]},
@@ -104,6 +122,13 @@ def common() -> dict[str, Schema]:
             instance={"type": "string"},
         ),
     }
+
+
+def _asking(**also: Schema) -> Schema:
+    """Describe what may be said with a request to an operator's route."""
+    text = {"type": "string", "maxLength": 1000}
+    members = {**also, "by": text, "why": text}
+    return {"type": "object", "properties": members, "additionalProperties": False}
 
 
 class ContextSchemas:

@@ -12,7 +12,8 @@
       EventIdTaken                     an id is stored with other content; nothing was written
       RequestKeyReused                 a request key or command id is used already, for something else
       NotFound
-        ContextNotFound, EventNotFound, ModelNotFound, CommandNotFound, QueryNotFound, IntentNotFound
+        ContextNotFound, EventNotFound, ModelNotFound, CommandNotFound, QueryNotFound, IntentNotFound,
+        ParkedNotFound
       Rejected                         the domain said no; carries its reason
       InvalidInput                     the caller's fault; says where
         InvalidId, InvalidName
@@ -131,6 +132,10 @@ class QueryNotFound(NotFound):
 
 class IntentNotFound(NotFound):
     """No intent is open under this id: it was delivered, discarded, or never given out."""
+
+
+class ParkedNotFound(NotFound):
+    """No key stands still under this id: it goes on, or stands at another event."""
 
 
 class Rejected(PerdureError):

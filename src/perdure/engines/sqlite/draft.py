@@ -1,11 +1,13 @@
 """A group of commits on its way: each decided on, placed, and turned into rows.
 
-There are two ways for a commit. The quick one takes it that no event id is stored yet, checks the guards
-from memory, and leaves it to the unique index to object. The exact one looks every id up and lets
-``engines.judging`` decide. A commit that the quick way cannot accept goes the exact way; when the index
-objects, the whole group does. Both end in the same rows.
+There are two ways for a commit. The quick one takes it that no event id is stored yet, nor a record that
+the commit makes on condition that there is none, checks the other guards from memory, and leaves it to
+the unique indexes to object. The exact one looks everything up and lets ``engines.judging`` decide. A
+commit that the quick way cannot accept goes the exact way; when an index objects, the whole group does.
+Both end in the same rows.
 """
 
+from collections.abc import Collection
 from hashlib import blake2b
 from zlib import crc32
 
@@ -67,14 +69,18 @@ class Draft:
         """Decide on a commit and, when it is accepted, add its rows."""
         if self._exact or commit.statements:
             return self._write_exactly(commit)
-        if commit.guards and not all(map(self._holds, commit.guards)):
-            return self._write_exactly(commit)
+        made: set[tuple[str, str]] = set()
+        for guard in commit.guards:
+            if isinstance(guard, RecordAt) and self._makes(commit, guard):
+                made.add((guard.kind, guard.key))
+            elif not self._holds(guard):
+                return self._write_exactly(commit)
         events = commit.events
         receipts = (
             (self._place(events[0]),) if len(events) == 1 else tuple(map(self._place, events))
         )
         if commit.records or commit.intents:
-            self._carry(commit)
+            self._carry(commit, made)
         return Committed(receipts, self.position)
 
     def seal(self) -> None:
@@ -151,6 +157,14 @@ class Draft:
             return self.last_ticks(guard.entity) < guard.ticks
         return self.first_match(guard.criteria, guard.position) == 0
 
+    def _makes(self, commit: Commit, guard: RecordAt) -> bool:
+        """Tell whether the commit makes a record if there is none: then its index can object."""
+        kind, key = guard.kind, guard.key
+        if guard.revision or self._rowset.is_gathered(kind, key):
+            return False
+        values = [put.value for put in commit.records if put.key == key and put.kind == kind]
+        return bool(values) and None not in values
+
     def _place(self, event: NewEvent) -> Receipt:
         """Give an event its place, and gather its row. On the path of every event: mind each line."""
         entity, id_, tags, data, metadata = (
@@ -197,8 +211,8 @@ class Draft:
         self._heads[entity] = no, version, last, listed
         return Receipt(position, version)
 
-    def _carry(self, commit: Commit) -> None:
-        self._rowset.keep(commit.records)
+    def _carry(self, commit: Commit, made: Collection[tuple[str, str]] = ()) -> None:
+        self._rowset.keep(commit.records, made)
         self._rowset.give(commit.intents)
 
     def _head(self, entity: bytes) -> Head:

@@ -5,7 +5,7 @@ gathered as long as their order among the kinds does not matter; where it does, 
 first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import apsw
@@ -24,9 +24,9 @@ _EVENT = (
 _TAG = "INSERT OR IGNORE INTO perdure_event_tags (tag, position) VALUES (?, ?)"
 _LISTED = "INSERT OR IGNORE INTO perdure_domain_entities (domain, entity) VALUES (?, ?)"
 _CHAIN = "UPDATE perdure_events SET chain = ? WHERE position = ?"
+_MAKE = "INSERT INTO perdure_records (kind, key, revision, value, checksum) VALUES (?, ?, 1, ?, ?)"
 _PUT = (
-    "INSERT INTO perdure_records (kind, key, revision, value, checksum) VALUES (?, ?, 1, ?, ?) "
-    "ON CONFLICT (kind, key) DO UPDATE SET revision = revision + 1, value = excluded.value, "
+    f"{_MAKE} ON CONFLICT (kind, key) DO UPDATE SET revision = revision + 1, value = excluded.value, "
     f"checksum = excluded.checksum + revision * {REVISION_STEP}"
 )
 _REMOVE = "DELETE FROM perdure_records WHERE kind = ? AND key = ?"
@@ -47,6 +47,7 @@ class Rowset:
         self.events: list[Row] = []
         self.tags: list[Row] = []
         self.listed: list[Row] = []
+        self._makes: list[Row] = []
         self._puts: list[Row] = []
         self._put: set[tuple[str, str]] = set()
         self._removed: set[tuple[str, str]] = set()
@@ -54,8 +55,8 @@ class Rowset:
         self._given: set[bytes] = set()
         self._settled: set[bytes] = set()
 
-    def keep(self, records: Sequence[Put]) -> None:
-        """Gather writes of records."""
+    def keep(self, records: Sequence[Put], made: Collection[tuple[str, str]] = ()) -> None:
+        """Gather writes of records. Those that are ``made`` must not be stored yet, or the writing fails."""
         for put in records:
             at = put.kind, put.key
             if put.value is None:
@@ -65,8 +66,9 @@ class Rowset:
                 continue
             if at in self._removed:
                 self.write_records()
+            rows = self._makes if at in made and at not in self._put else self._puts
             self._put.add(at)
-            self._puts.append((*at, put.value, record_checksum(*at, put.value)))
+            rows.append((*at, put.value, record_checksum(*at, put.value)))
 
     def give(self, intents: Sequence[Intent | Settle]) -> None:
         """Gather what is given out and what is settled."""
@@ -101,6 +103,7 @@ class Rowset:
     def write_records(self) -> None:
         """Write the records gathered so far."""
         self._write(_REMOVE, list(self._removed))
+        self._write(_MAKE, self._makes)
         self._write(_PUT, self._puts)
         self._removed.clear()
         self._put.clear()

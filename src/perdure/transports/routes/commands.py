@@ -15,7 +15,7 @@ import msgspec
 from perdure.core.command_records import check_command_id
 from perdure.core.reactor import Reactor
 from perdure.runtime.commands import Caller
-from perdure.transports.exchange import JSON, Answer, Request
+from perdure.transports.exchange import Answer, Request
 from perdure.transports.parameters import QUERY, read_integer
 from perdure.transports.problems import RETRY_AFTER, AnswerFailed, Headers, ServicesBehind
 from perdure.vocabulary.errors import (
@@ -57,7 +57,7 @@ async def send_to_entity(request: Request) -> Answer:
     if query is not None:
         live.models.query(domain, query)
     awaited = _awaited(request)
-    caller, command = _caller(request), await _read_command(request)
+    caller, command = _caller(request), await request.body_or_nothing(DATA_BYTES_MAX)
     expected = await _expected_version(request, domain, text)
     request.is_at_stake = True
     given = await live.commands.send_json(
@@ -85,25 +85,13 @@ async def send(request: Request) -> Answer:
             f"{name} is about no one entity, so there is no version to match", "If-Match"
         )
     awaited = _awaited(request)
-    caller, command = _caller(request), await _read_command(request)
+    caller, command = _caller(request), await request.body_or_nothing(DATA_BYTES_MAX)
     request.is_at_stake = True
     accepted = _accepted(await commands.send_json(name, command, caller))
     return await _answer(request, _outcome(accepted), _receipt(request, accepted), awaited)
 
 
 # -- what is asked -----------------------------------------------------------------------------
-
-
-async def _read_command(request: Request) -> bytes:
-    """Read the body; none is a command without fields.
-
-    A browser must say also of an empty body that it is JSON: so a page of another site, which may not say
-    that without asking first, cannot send even a command without fields.
-    """
-    body = await request.body(DATA_BYTES_MAX)
-    if body or b"origin" in request.headers:
-        request.content_type(JSON)
-    return body or b"{}"
 
 
 def _caller(request: Request) -> Caller:

@@ -7,10 +7,11 @@ finds its row. HEAD is answered wherever GET is, and OPTIONS everywhere.
 from typing import Final
 
 from perdure.transports.paths import Row
-from perdure.transports.routes import append, commands, events, models, system, v1
+from perdure.transports.routes import append, commands, events, models, parked, system, v1
 from perdure.transports.routes.commands import COMMAND
 from perdure.transports.routes.events import KEYS, LISTING
 from perdure.transports.routes.models import ENTITY_MODEL, KEYED_MODEL, MODEL, MODELS
+from perdure.transports.routes.parked import PARKED
 
 # fmt: off
 ROWS: Final = (
@@ -47,6 +48,13 @@ ROWS: Final = (
         gives="Model", figure="model_get"),
     Row("GET", "/{context}/{domain}/models", models.list_models, MODELS,
         gives="Models", figure="model_get"),
+    # What stands still.
+    Row("GET", "/{context}/_parked", parked.list_parked, PARKED, gives="ParkedKeys"),
+    Row("GET", "/{context}/_parked/{id}", parked.get_parked, gives="ParkedKey"),
+    Row("POST", "/{context}/_parked/{id}/release", parked.release,
+        takes="Release", gives="ParkedKey"),
+    Row("POST", "/{context}/_parked/{id}/discard", parked.discard,
+        takes="Discard", gives="ParkedKey"),
     # The context, described.
     Row("GET", "/{context}/_openapi.json", system.context_openapi, gives="Object"),
     # The server.
