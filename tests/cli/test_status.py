@@ -1,4 +1,5 @@
 import asyncio
+from typing import Any
 
 import perdure
 from perdure.vocabulary.commits import Commit, Put
@@ -41,6 +42,29 @@ def test_status_names_who_works_a_reactor(cli: Cli, store: str) -> None:
     (found,) = asyncio.run(look_meanwhile())
 
     assert all(reactor["holder"] for reactor in found["reactors"])  # type: ignore[attr-defined]
+
+
+def test_status_shows_how_far_subscriptions_are(cli: Cli, store: str) -> None:
+    record(store, [note(1), note(2), note(3)])
+
+    async def read_one() -> list[dict[str, Any]]:
+        async with perdure.open(notes, store=store, react=False) as app:
+            async with app.subscribe("index", slots=4) as events:
+                await anext(events)
+            async with app.subscribe("mailer") as events:
+                await anext(events)
+                args = ("status", NOTES, "--store", store, "--json")
+                return (await asyncio.to_thread(cli, *args)).rows
+
+    (found,) = asyncio.run(read_one())
+    shown = cli("status", NOTES, "--store", store)
+
+    index, mailer = found["subscriptions"]
+    assert (index["name"], index["slots"], index["lag"], index["holders"]) == ("index", 4, 2, [])
+    assert (mailer["name"], mailer["position"], mailer["lag"]) == ("mailer", 0, 3)
+    assert len(mailer["holders"]) == 1
+    assert "subscription" in shown.out
+    assert "nobody" in shown.out
 
 
 def test_a_parked_key_is_counted_and_found_by_the_doctor(cli: Cli, store: str) -> None:

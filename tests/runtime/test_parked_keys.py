@@ -472,6 +472,30 @@ async def test_a_source_that_waits_for_its_key_goes_on_after_it(opener: Opener) 
         assert (await filled(app, box)).numbers == (3,)
 
 
+async def test_what_waits_behind_a_source_is_folded_once_though_one_of_its_keys_fails(
+    opener: Opener,
+) -> None:
+    before, box = Context("shop"), uuid4()
+    async with opener(before) as app:
+        await app.append(
+            raw("moved", box, b'{"sku": 7, "number": 1}', at_second(1)),
+            raw("moved", box, b'{"sku": "a", "number": 2}', at_second(2)),
+            raw("moved", box, b'{"sku": "b", "number": 3, "amount": 0}', at_second(3)),
+        )
+
+    async with opener(boxes(by="sku"), retries_max=0) as app:
+        live = app.context("shop")
+        (parked,) = await settled(app, 3)
+        await app.discard(parked)
+        while not (failed := [one async for one in app.parked() if not one.source]):
+            await live.log.advanced(await live.log.head(), 0.02)
+        await app.discard(failed[0])
+        assert await settled(app, 3) == []
+
+        assert (await filled(app, "a")).numbers == (2,)
+        assert (await filled(app, "b")).numbers == ()
+
+
 async def test_models_that_are_built_anew_leave_discarded_events_out(opener: Opener) -> None:
     """Another class of model cannot read what is stored: everything is folded again."""
 
@@ -513,7 +537,7 @@ async def test_what_queues_over_several_batches_is_folded_once_each(
     """The first batch has to refold; the second, a single event, is no history of it yet."""
     box = uuid4()
     async with opener(boxes()) as app:
-        await app.append(moved(box, 1000))
+        await settled(app, (await app.append(moved(box, 1000))).position)
         await app.append(moved(box, 1001, 0))
         parked = await one_parked(app)
         queue = [*(moved(box, n) for n in range(1, batch)), moved(box, 2000)]

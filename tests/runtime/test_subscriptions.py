@@ -485,6 +485,32 @@ async def test_a_slot_is_not_taken_from_a_reader_that_works_on_an_event_of_it() 
         assert not asked.done()
 
 
+async def test_a_slot_taken_in_the_middle_of_a_batch_leaves_nothing_out() -> None:
+    nodes = Nodes()
+    even, odd = (next(e for e in iter(uuid4, None) if slot_of(e.bytes, 2) == n) for n in range(2))
+    async with nodes.node("one") as one, nodes.node("two") as two:
+        first, second = one.subscribe("mailer", slots=2), two.subscribe("mailer", slots=2)
+        waiting = [asyncio.ensure_future(anext(first))]
+        await nodes.pass_time(1)
+        waiting.append(asyncio.ensure_future(anext(second)))
+
+        async def is_shared() -> bool:
+            return await nodes.holders("mailer", 2) == {"one": 1, "two": 1}
+
+        async def is_all_ours() -> bool:
+            return await nodes.holders("mailer", 2) == {"one": 2}
+
+        await nodes.until(is_shared)
+        await record(one, 20, even, odd)
+        assert [(await asked).position for asked in waiting] == [1, 2]
+        assert await positions(first, 1) == [3]
+        assert await positions(second, 5) == [4, 6, 8, 10, 12]
+        await second.aclose()
+        await nodes.until(is_all_ours)
+
+        assert await positions(first, 13) == [5, 7, 9, *range(11, 21)]
+
+
 async def test_the_slots_of_a_reader_that_crashed_are_worked_by_the_others() -> None:
     nodes, entities = Nodes(), [uuid4() for _ in range(40)]
     crowd = Crowd(nodes, slots=8)
@@ -531,7 +557,7 @@ SHARED = [("join", 0), ("join", 0), ("pass", 4), ("record", 30), ("take", 2), ("
 ALONE = [("crash", 0), ("crash", 0), ("crash", 0), ("join", 0)]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(steps=STEPS, slots=st.sampled_from([1, 2, 5]), seed=st.integers(0, 2**16))
 async def test_whatever_crashes_every_event_is_given_and_none_before_its_time(
     steps: list[tuple[str, int]], slots: int, seed: int

@@ -18,6 +18,7 @@ from perdure import (
     NewEvent,
     Parked,
     Refused,
+    Reply,
     Send,
     Statement,
     WrongVersion,
@@ -287,3 +288,53 @@ def test_what_crosses_a_context_is_named_with_it() -> None:
     heard = Scenario(shop, office).when_event(Lent("ann"))
 
     assert heard.emits == [Emit(event=Lent("ann"), context="office", tags=("a",)), Joined("ann", 1)]
+
+
+def test_a_low_handler_may_rest_on_a_model_and_not_on_one_that_no_guard_can_hold() -> None:
+    shop = Context("shop")
+    shop.event(Lent)
+    counts = shop.service("counts", Shelf, single=True)
+    by_reader = shop.service("by_reader", Shelf, by="reader")
+
+    @counts.react
+    def count(model: Shelf, event: Lent) -> Shelf:
+        return Shelf(model.lent + 1)
+
+    by_reader.react(count)
+
+    @shop.low(lambda command: counts.ref if command.reader == "all" else by_reader["ann"])
+    def join(command: Join, found: Shelf) -> list[Reply]:
+        return [Reply(found.lent)]
+
+    story = Scenario(shop).given([Lent("ann"), Lent("ben")])
+
+    assert story.when(Join("all")).reply == 2
+    with pytest.raises(InvalidInput, match="keyed by a field"):
+        story.when(Join("ann"))
+
+
+def test_a_decision_overtakes_nothing_that_has_happened_to_what_it_writes_about() -> None:
+    other = uuid4()
+    shop = Context("shop")
+    shop.event(Lent)
+
+    @shop.low()
+    def join(command: Join) -> list[Emit]:
+        return [Emit(event=Lent(command.reader), entity=other)]
+
+    (envelope,) = (
+        start_of(shop).given([Lent("ann")], about=other).at(NOON).when(Join("x")).envelopes
+    )
+
+    assert envelope.at > NOON
+
+
+def start_of(context: Context) -> Scenario:
+    return Scenario(context).at(NOON + timedelta(days=1))
+
+
+def test_what_is_looked_up_in_another_context_or_nowhere_is_told() -> None:
+    with pytest.raises(DefinitionError, match="belongs to context 'shop'"):
+        start.model(Context("shop").service("counts", Shelf)["x"])
+    with pytest.raises(DefinitionError, match="keeps no model under 'counts'"):
+        start.model(Context("library").service("counts", Shelf)["x"])

@@ -1,9 +1,10 @@
-"""``perdure status``: how much each context holds, and how far its reactors are.
+"""``perdure status``: how much each context holds, and how far its reactors and subscriptions are.
 
-What is shown is read from the records that the reactors keep; so it is the same wherever they run.
+What is shown is read from the records that these keep; so it is the same wherever they run.
 """
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import click
@@ -17,9 +18,13 @@ from perdure.cli.paging import intents, records
 from perdure.core.parcels import KINDS, Kind
 from perdure.core.reacting import Checkpoint, RecordNames
 from perdure.core.reactor import Reactor
+from perdure.core.slots import slot_of
 from perdure.ports.engine import Log
 from perdure.ports.environment import Environment, Node
 from perdure.runtime.config import Settings
+from perdure.runtime.cursors import KIND as CURSOR
+from perdure.runtime.cursors import Cursor, read_cursor, slots_of
+from perdure.runtime.groups import lease_key
 from perdure.runtime.leases import process_of
 from perdure.runtime.live import LiveContext
 from perdure.vocabulary.commits import Record
@@ -43,6 +48,19 @@ class ReactorStatus(msgspec.Struct, frozen=True, kw_only=True):
     degraded: bool
     generation: int
     holder: str
+
+
+class SubscriptionStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a subscription is: the slot that is furthest back, and the processes that read.
+
+    ``lag`` counts the events that its slots have yet to give, up to ``LAG_COUNTED_MAX``.
+    """
+
+    name: str
+    slots: int
+    position: int
+    lag: int
+    holders: list[str]
 
 
 class ParkedStatus(msgspec.Struct, frozen=True):
@@ -71,6 +89,7 @@ class ContextStatus(msgspec.Struct, frozen=True, kw_only=True):
     parked: ParkedStatus
     deliverer: str
     reactors: list[ReactorStatus]
+    subscriptions: list[SubscriptionStatus]
 
 
 @click.command()
@@ -79,7 +98,7 @@ class ContextStatus(msgspec.Struct, frozen=True, kw_only=True):
 @json_option
 @with_settings
 def status(app: str | None, context_name: str | None, as_json: bool, settings: Settings) -> None:
-    """Show how much each context holds, and how far its reactors are.
+    """Show how much each context holds, and how far its reactors and subscriptions are.
 
     Those of MODULE:APP, or all in the store. Without MODULE:APP nobody knows which events a reactor
     takes, and so not how many it has before it.
@@ -121,6 +140,7 @@ async def context_status(live: LiveContext, environment: Environment) -> Context
         parked=await _parked(live.log),
         deliverer=_holder(leases.get("deliver/0"), node),
         reactors=reactors,
+        subscriptions=await _subscriptions(live.log, head, leases, node),
     )
 
 
@@ -178,6 +198,36 @@ async def _lag(log: Log, reactor: Reactor, position: int, head: int) -> int:
     return lag
 
 
+async def _subscriptions(
+    log: Log, head: int, leases: Mapping[str, Record], node: Node
+) -> list[SubscriptionStatus]:
+    stored = [record async for record in records(log, CURSOR)]
+    found = []
+    for name, slots in slots_of(stored).items():
+        cursors = [read_cursor(record) for record in slots]
+        held = [_holder(leases.get(lease_key(name, slot)), node) for slot in range(len(slots))]
+        found.append(
+            SubscriptionStatus(
+                name=name,
+                slots=len(slots),
+                position=min(cursor.position for cursor in cursors),
+                lag=await _lag_of_slots(log, cursors, head),
+                holders=sorted({holder for holder in held if holder}),
+            )
+        )
+    return found
+
+
+async def _lag_of_slots(log: Log, cursors: Sequence[Cursor], head: int) -> int:
+    lag, first = 0, min(cursor.position for cursor in cursors)
+    async for events in log.read(Read(criteria=cursors[0].criteria, after=first, upto=head)):
+        for event in events:
+            lag += event.position > cursors[slot_of(event.entity, len(cursors))].position
+        if lag >= LAG_COUNTED_MAX:
+            return LAG_COUNTED_MAX
+    return lag
+
+
 def _holder(lease: Record | None, node: Node) -> str:
     """Name the process that holds a lease; empty for one that is given back or has ended."""
     holder = lease.value.decode() if lease else ""
@@ -191,9 +241,15 @@ def _print(found: ContextStatus, answer: Output) -> None:
         style="bold",
     )
     _print_deliveries(found, answer)
-    if not found.reactors:
+    if found.reactors:
+        _print_reactors(found, answer)
+    else:
         answer.text("  no reactor has worked here yet")
-        return
+    if found.subscriptions:
+        _print_subscriptions(found, answer)
+
+
+def _print_reactors(found: ContextStatus, answer: Output) -> None:
     answer.table(
         ("  reactor", "position", "lag", "parked", "state", "worked by"),
         [
@@ -206,6 +262,22 @@ def _print(found: ContextStatus, answer: Output) -> None:
                 _process(one.holder),
             )
             for one in found.reactors
+        ],
+    )
+
+
+def _print_subscriptions(found: ContextStatus, answer: Output) -> None:
+    answer.table(
+        ("  subscription", "slots", "position", "lag", "read by"),
+        [
+            (
+                f"  {one.name}",
+                one.slots,
+                one.position,
+                _counted(one.lag),
+                ", ".join(dict.fromkeys(map(_process, one.holders))) or "nobody",
+            )
+            for one in found.subscriptions
         ],
     )
 

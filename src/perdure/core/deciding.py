@@ -13,7 +13,7 @@ import msgspec
 
 from perdure.core.definition import Definition
 from perdure.core.handling import Handler, Message
-from perdure.core.outputs import Giver, Outputs, Recorded, sort_outputs
+from perdure.core.outputs import Giver, Outputs, Recorded, scope_of, sort_outputs
 from perdure.vocabulary.errors import HandlerFailed, Rejected
 from perdure.vocabulary.events import Metadata
 from perdure.vocabulary.ids import decided_id, ticks_of
@@ -77,7 +77,8 @@ class Decider(msgspec.Struct, frozen=True, kw_only=True):
             definitions=self.definitions,
             context=self.context,
             label=self.handler.label,
-            owner=self.kind or self.handler.command.name,
+            kind=self.kind,
+            timers=scope_of(self.kind, self.target) if self.kind else "",
             key=self.target or message.id,
             entity=self.entity,
             recorded=Recorded.OWN if self.kind else Recorded.ANY,

@@ -46,15 +46,17 @@ class Recorded(Enum):
 class Giver(msgspec.Struct, frozen=True, kw_only=True):
     """Who gives out, and when.
 
-    ``owner`` and ``key`` say whose timers these are; ``key`` is what effects and events are ordered by.
-    ``entity`` is what a bare event is about. ``since`` (microseconds since 1970) is what ``After`` counts
-    from. ``id_of`` makes the id of the output at a place in the list.
+    ``kind`` is the entity's that decides, if one does; ``timers`` says whose the named timers are, and
+    ``key`` is what effects and events are ordered by. ``entity`` is what a bare event is about. ``since``
+    (microseconds since 1970) is what ``After`` counts from. ``id_of`` makes the id of the output at a
+    place in the list.
     """
 
     definitions: Mapping[str, Definition]
     context: str
     label: str
-    owner: str
+    kind: str
+    timers: str
     key: str
     entity: bytes
     recorded: Recorded
@@ -180,7 +182,7 @@ def _set(giver: Giver, timer: After | At, index: int, into: Outputs) -> None:
     if ticks_of(due) > TICKS_MAX:
         raise InvalidData(f"{giver.label}: a timer is due beyond the year 5236")
     what = timer.what
-    own = giver.definition.kinds.get(giver.owner)
+    own = giver.definition.kinds.get(giver.kind)
     if own is not None and type(what) in own.by_class:
         what = Send(what, own.declared[id_text(giver.entity)])
     _give(giver, what, index, into, _Due(max(due, 1), timer.name))
@@ -290,9 +292,13 @@ def _event(giver: Giver, emit: Emit, about: bytes, index: int, due: int) -> NewE
 
 
 def _timer(giver: Giver, name: str) -> str:
-    """Name the record of a timer; a slash in the key is none between the key and the name."""
-    key = giver.key.replace("%", "%25").replace("/", "%2F")
-    return f"{giver.owner}/{key}/{name}"
+    """Name the record of a timer."""
+    return f"{giver.timers}/{name}"
+
+
+def scope_of(owner: str, key: str) -> str:
+    """Name whose timers these are; a slash in the key is none between the key and a timer's name."""
+    return f"{owner}/{key.replace('%', '%25').replace('/', '%2F')}"
 
 
 def _as_json(value: Any) -> Any:

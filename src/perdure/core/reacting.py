@@ -11,7 +11,7 @@ import msgspec
 
 from perdure.core.definition import Definition
 from perdure.core.folding import Given
-from perdure.core.outputs import Giver, Outputs, Recorded, sort_outputs
+from perdure.core.outputs import Giver, Outputs, Recorded, scope_of, sort_outputs
 from perdure.core.reactions import Delivery
 from perdure.core.reactor import Reactor
 from perdure.core.widening import Parts
@@ -178,7 +178,8 @@ def give_out(
             definitions=definitions,
             context=context,
             label=reactor.name,
-            owner=reactor.name,
+            kind="",
+            timers=scope_of(reactor.name, key),
             key=key,
             entity=cause.entity,
             recorded=Recorded.NONE,

@@ -1,5 +1,6 @@
 """An application at work: contexts over one store, from ``async with`` to the end of it."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -102,8 +103,7 @@ class App:
 
     async def close(self) -> None:
         """Stop the services and close the store; what was appended is kept. Idempotent."""
-        for live in self.contexts.values():
-            await live.stop()
+        await asyncio.gather(*(live.stop() for live in self.contexts.values()))
         self.watchdog.stop()
         await self.engine.close()
 

@@ -68,10 +68,10 @@ class DecideLoop:
             )
         self.in_flight += 1
         try:
-            await self._desk.hung.check(decider, message)
-            return await self._handle(
-                Attempt(self._desk, decider, message, expected_version, beside or Beside())
-            )
+            attempt = Attempt(self._desk, decider, message, expected_version, beside or Beside())
+            async with self._turns.take(attempt.turns):
+                await self._desk.hung.check(decider, message)
+                return await self._handle(attempt)
         except AlreadyDone:
             return await self._again(decider, message, beside)
         except PerdureError as failure:
@@ -84,17 +84,16 @@ class DecideLoop:
             self.in_flight -= 1
 
     async def _handle(self, attempt: Attempt) -> Outcome[Any]:
-        async with self._turns.take(attempt.turns):
-            for count in range(CONFLICTS.attempts):
-                if count:
-                    self._meter.counters["command_conflicts"] += 1
-                    wait = CONFLICTS.wait_seconds(count, self._chance.bits(16))
-                    await self._clock.sleep(wait)
-                decided = await attempt.make()
-                if decided is not None:
-                    break
-            else:
-                raise Contended(attempt.what, CONFLICTS.attempts)
+        for count in range(CONFLICTS.attempts):
+            if count:
+                self._meter.counters["command_conflicts"] += 1
+                wait = CONFLICTS.wait_seconds(count, self._chance.bits(16))
+                await self._clock.sleep(wait)
+            decided = await attempt.make()
+            if decided is not None:
+                break
+        else:
+            raise Contended(attempt.what, CONFLICTS.attempts)
         if decided.gave_out or decided.momentary:
             self._gave_out(decided.momentary)
         return decided.outcome

@@ -24,6 +24,9 @@ IN_FLIGHT_MAX = 256
 IDLE_SECONDS = 1.0
 BACK_OFF_SECONDS_MAX = 10.0
 _LANED = ("command", "effect", ticks.KIND)
+_KINDS = ("emit", *_LANED)
+#: Behind the place of every intent.
+_BEHIND_ALL = 1 << 62
 
 logger = make_logger("perdure.deliver")
 
@@ -117,10 +120,10 @@ class DeliverLoop:
                 del self._parked[id_]
 
     async def _rest(self) -> None:
-        """Wait until something is given out, a delivery ends, or one is due to be tried again."""
+        """Wait until something is given out or falls due, a delivery ends, or one is to be tried again."""
         now = self._clock.monotonic()
         later = [t.next_at - now for t in self._tried.values() if t.next_at > now]
-        wait = min([IDLE_SECONDS, *later])
+        wait = min([IDLE_SECONDS, *later, *await self._seconds_to_next()])
         waiting = [
             asyncio.ensure_future(self._given.wait()),
             asyncio.ensure_future(self._clock.sleep(wait)),
@@ -130,6 +133,14 @@ class DeliverLoop:
         finally:
             for task in waiting:
                 task.cancel()
+
+    async def _seconds_to_next(self) -> list[float]:
+        """Say when the next intent of each kind falls due, unless there is work already."""
+        if self._given.is_set():
+            return []
+        now = self._clock.now()
+        pages = [await self._log.intents(k, after=(now, _BEHIND_ALL), limit=1) for k in _KINDS]
+        return [(intent.due - now) / 1_000_000 for page in pages for intent in page]
 
     # -- what is due ----------------------------------------------------------------------------
 
