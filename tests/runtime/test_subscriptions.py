@@ -507,6 +507,7 @@ async def test_a_slot_taken_in_the_middle_of_a_batch_leaves_nothing_out() -> Non
         assert await positions(second, 5) == [4, 6, 8, 10, 12]
         await second.aclose()
         await nodes.until(is_all_ours)
+        await nodes.pass_time(1)
 
         assert await positions(first, 13) == [5, 7, 9, *range(11, 21)]
 

@@ -60,7 +60,8 @@ def ill_on_bad(ending: Ending) -> Take:
 
 
 def opened(opener: Opener, shop: Context, ending: Ending | None = None) -> App:
-    app = opener(shop, function_seconds_max=SECONDS)
+    # A loop that died just when it was closed may not have given its lease back.
+    app = opener(shop, function_seconds_max=SECONDS, lease_seconds=3)
     if ending is not None:
         app.watchdog = Watchdog(SECONDS, end=ending.end)
     return app
@@ -128,8 +129,7 @@ async def test_what_hung_of_a_single_model_is_parked_at_the_next_start(opener: O
     again = Ending()
     async with opened(opener, shop_that(ill_on_bad(again), single=True), again) as app:
         with pytest.raises(Parked, match="did not return within"):
-            view = await app.context("shop").models.read("cart", after=token, wait_seconds=10)
-            assert view is None
+            await app.context("shop").models.read("cart", after=token, wait_seconds=10)
     assert not again.codes
 
 

@@ -15,6 +15,7 @@ from perdure import (
     Emit,
     HandlerFailed,
     InvalidInput,
+    ModelNotFound,
     NewEvent,
     Parked,
     Refused,
@@ -262,7 +263,10 @@ def test_an_event_without_a_class_is_given_as_it_would_be_appended() -> None:
     reader = uuid4()
     event = NewEvent(type="page_seen", entity=reader.bytes, data=b'{"times":3}')
 
-    assert Scenario(seen).given([event, event]).model(visits[reader]) == Shelf(6)
+    story = Scenario(seen).given([event, event])
+    assert story.model(visits[reader]) == Shelf(6)
+    with pytest.raises(InvalidInput, match="is not a UUID"):
+        story.model(visits["ann"])
 
 
 def test_an_event_that_nobody_declared_is_told() -> None:
@@ -336,5 +340,5 @@ def start_of(context: Context) -> Scenario:
 def test_what_is_looked_up_in_another_context_or_nowhere_is_told() -> None:
     with pytest.raises(DefinitionError, match="belongs to context 'shop'"):
         start.model(Context("shop").service("counts", Shelf)["x"])
-    with pytest.raises(DefinitionError, match="keeps no model under 'counts'"):
+    with pytest.raises(ModelNotFound, match="keeps a model under 'counts'"):
         start.model(Context("library").service("counts", Shelf)["x"])

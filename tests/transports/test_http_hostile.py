@@ -226,7 +226,8 @@ async def test_an_unknown_context_looks_like_any_unknown_path() -> None:
                 ("GET", b"/nowhere/events?limit=x"),
                 ("GET", b"/livez/deeper"),
                 ("GET", b"/_system"),
-                ("GET", b"/store/_parked"),
+                ("GET", b"/store/_nothing"),
+                ("GET", b"/nowhere/_parked"),
             ]
         ]
 

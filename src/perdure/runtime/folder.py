@@ -130,7 +130,8 @@ class Folder:
                     if everything
                     else Folded(base, (), ())
                 )
-                self._write(key, everything[-1:], folded, place, writes)  # the rest is in the ledger
+                # The ledger has them all already; the last one is who is to blame when this fails.
+                self._write(key, everything[-1:], folded, place, writes)
         except FoldFailed as failure:
             writes.failed.append(Failed(key, parked.since, failure))
 

@@ -46,7 +46,8 @@ class Group:
 
     async def renew(self) -> None:
         """Say that this reader is there; ``held`` is without what others have taken from it."""
-        if await self._log.record(KIND, self._key) is None:  # new, or taken to have ended: last again
+        if await self._log.record(KIND, self._key) is None:
+            # new; or the others took it to have ended, and then it comes last again
             self._joined = self._environment.clock.now()
         value = str(self._joined).encode()
         await self._log.commit([Commit(records=(Put(KIND, self._key, value),))])

@@ -7,6 +7,7 @@ what keeps two workers from doing harm is the compare-and-set on the checkpoint.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeAlias
 
 from perdure.ports.engine import Log
@@ -96,8 +97,17 @@ class Lease:
         return self._is_free(record.value.decode() if record else "")
 
     async def claim(self) -> bool:
-        """Take a lease that was seen to be free, or renew one; tell whether it is held now."""
-        self.held = await self._write(self._holder)
+        """Take a lease that was seen to be free, or renew one; tell whether it is held now.
+
+        Cut off, it ends what it began: a lease taken unawares would not be given back.
+        """
+        writing = asyncio.ensure_future(self._write(self._holder))
+        try:
+            self.held = await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            with suppress(EngineError):  # it is not known then whose it is, and it runs out
+                self.held = await writing
+            raise
         return self.held
 
     async def give_back(self) -> None:

@@ -219,12 +219,13 @@ class Reader:
             self._begin_slot(slot, await self._cursors.claim(slot))
 
     def _begin_slot(self, slot: int, position: int) -> None:
-        """Read for one more slot; all start again from the earliest place that one of them is at."""
+        """Read for one more slot; start again from the earliest place that one of them is at.
+
+        What the others have given already is passed over by what they have done.
+        """
         if not self._held:
             self._read_from(position)
         elif position < self._reached:
-            for other in self._held:
-                self._held[other] = self._done(other)
             self._read_from(min(position, self._passed))
         self._held[slot] = position
         self._changed.set()

@@ -92,9 +92,10 @@ async def run_until_idle(
 
     That is: the reactors have taken what is recorded, no command is being handled, and nothing is due to
     be delivered. Where only time helps (an attempt is to be made again), time passes, up to ``seconds_max``.
-    With ``advance_to_next`` it then passes to the next timer, too, and the application runs on until it
-    rests again. Raises ``NeverAtRest`` when that time was not enough, or when after ``looks_max`` looks there
-    is always something new under way.
+    Effects that are carried out at most once are written down nowhere: they get some turns, no more.
+    With ``advance_to_next`` time then passes to the next timer, too, and the application runs on until
+    it rests again. Raises ``NeverAtRest`` when that time was not enough, or when there was something new
+    under way at each of ``looks_max`` looks.
     """
     clock = clock_of(app)
     began = clock.monotonic()

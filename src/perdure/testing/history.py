@@ -21,10 +21,18 @@ from perdure.vocabulary.errors import (
     HandlerFailed,
     InvalidData,
     InvalidInput,
+    ModelNotFound,
     Parked,
 )
 from perdure.vocabulary.events import NewEvent, RecordedEvent
-from perdure.vocabulary.ids import event_ticks, id_text, make_event_id, micros_of, parse_id
+from perdure.vocabulary.ids import (
+    entity_id,
+    event_ticks,
+    id_text,
+    make_event_id,
+    micros_of,
+    parse_id,
+)
 from perdure.vocabulary.messages import Envelope
 from perdure.vocabulary.references import Matching, ModelRef
 
@@ -88,7 +96,8 @@ class History(msgspec.Struct, frozen=True):
     def find(self, ref: ModelRef[Any], *, guarded: bool = False) -> tuple[Any, int]:
         """Give a model, or a state, and when the last event in it happened.
 
-        ``guarded``: a decision is to rest on it. Raises ``DefinitionError``, ``InvalidInput``, ``Parked``.
+        ``guarded``: a decision is to rest on it. Raises ``DefinitionError``, ``ModelNotFound``,
+        ``InvalidInput``, ``Parked``, ``HandlerFailed``.
         """
         if ref.context != self.context:
             raise DefinitionError(f"{ref.domain} belongs to context {ref.context!r}, not this one")
@@ -97,28 +106,41 @@ class History(msgspec.Struct, frozen=True):
             known = self.state(kind, parse_id(ref.key))
             return known.state, known.ticks
         if ref.domain not in self.definition.models:
-            raise DefinitionError(f"{self.context} keeps no model under {ref.domain!r}")
+            raise ModelNotFound(
+                f"no service keeps a model under {ref.domain!r} in context {self.context!r}"
+            )
         reactor, place = self.definition.models[ref.domain]
         if guarded and reactor.keying == "field":
             raise InvalidInput(
                 f"{ref.domain} is keyed by a field, which no guard can hold", "lookup"
             )
+        if reactor.keying == "entity":
+            entity_id(ref.key)
         state = self._fold(reactor, ref.key, self._routed(reactor).get(ref.key, []))[0]
         return state.models[place], state.ticks
 
     def matching(self, matching: Matching[Any]) -> list[Envelope[Any]]:
-        """Give the events that match. Raises ``DefinitionError`` for a class that is not declared."""
+        """Give the events that match. Raises ``DefinitionError`` for a class that is not declared.
+
+        And ``HandlerFailed`` for what cannot be read.
+        """
         wanted = [self._name(cls) for cls in matching.classes]
         upcasters = self.definition.upcasters
         types = {old for name in wanted for old in upcasters.names_for(name)}
         criteria = matching.criteria(tuple(types))
-        return [
-            Envelope.of(msgspec.structs.replace(event, type=name), data)
-            for event in self.events
-            if criteria.matches(event)
-            for name, _, data in upcasters.read(event.type, event.metadata, event.data)
-            if name in wanted
-        ]
+        found: list[Envelope[Any]] = []
+        for event in filter(criteria.matches, self.events):
+            try:
+                parts = upcasters.read(event.type, event.metadata, event.data)
+            except InvalidData as fault:
+                where = f"looking up {event.type!r} at position {event.position}"
+                raise HandlerFailed(where, str(fault)) from fault
+            found += [
+                Envelope.of(msgspec.structs.replace(event, type=name), data)
+                for name, _, data in parts
+                if name in wanted
+            ]
+        return found
 
     def react(self, reactors: Sequence[Reactor], *, after: int) -> list[tuple[bytes, Outputs]]:
         """Give what the reactors give out for the events behind a position, each with its cause's entity.
