@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 import msgspec
+import pytest
 
 from perdure import App, Context, Settings
 from perdure.ports.engine import Log
@@ -12,7 +13,9 @@ from perdure.runtime.environment import SystemEnvironment
 from perdure.runtime.leases import process_of
 from perdure.testing import FixedNode
 from perdure.vocabulary.commits import Commit, Put
-from tests.runtime.support import OutlivingEngine, at_second
+from tests.runtime.support import Opener, OutlivingEngine, at_second, opener
+
+__all__ = ["opener"]
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,20 @@ async def test_the_lease_of_a_node_that_hangs_is_taken_when_it_has_not_moved() -
         token = (await one.append(context.new(cart, Added(1)))).position
 
         assert await numbers(one, cart, token) == (1,)
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3, 5, 8, 13, 50])
+async def test_an_application_that_closes_while_it_takes_leases_keeps_none(
+    opener: Opener, turns: int
+) -> None:
+    async with opener(shop()):
+        for _ in range(turns):
+            await asyncio.sleep(0)
+
+    async with opener(shop(), react=False) as app:
+        leases = await app.context("shop").log.records("lease")
+
+    assert {lease.value for lease in leases} <= {b""}
 
 
 async def test_a_node_that_wakes_up_after_its_lease_was_taken_cannot_commit() -> None:

@@ -67,6 +67,11 @@ class DeliverLoop:
         """How many deliveries stand still."""
         return len(self._parked)
 
+    @property
+    def running(self) -> int:
+        """How many deliveries are under way."""
+        return len(self._running)
+
     def wake(self) -> None:
         """Say that something was given out on this node; what others give out is found by looking."""
         self._given.set()

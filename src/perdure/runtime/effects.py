@@ -49,6 +49,11 @@ class Effects:
         self._running: set[asyncio.Task[None]] = set()
         self._slots: dict[str, asyncio.Semaphore] = {}
 
+    @property
+    def running(self) -> int:
+        """How many are under way that are carried out at most once."""
+        return len(self._running)
+
     # -- at least once --------------------------------------------------------------------------
 
     async def carry_out(

@@ -27,6 +27,8 @@ _TURNS = 40
 #: Nothing has moved for so many looks: then only the clock can help. All but the first wait in earnest, for
 #: an engine's threads and for effects that reach outside.
 _LOOKS, _LOOK_SECONDS = 12, 0.002
+#: So many looks are spent on what acts on the world before the clock goes on beside it: about half a second.
+_PATIENCE = 200
 _PAGE = 1000
 _FAR = 1 << 62
 
@@ -162,7 +164,7 @@ async def _settle(app: App, until: float, looks_max: int) -> None:
     clock = clock_of(app)
     before: object = None
     under_way: list[str] = []
-    still = 0
+    still, patience = 0, _PATIENCE
     for _ in range(looks_max):
         await _turns(still)
         under_way = await _under_way(app)
@@ -172,12 +174,24 @@ async def _settle(app: App, until: float, looks_max: int) -> None:
         if still and not under_way:
             return
         if still >= _LOOKS:
+            if patience and _is_acting(app):  # on the world, whose time is another
+                patience -= 1
+                still = _LOOKS - 1
+                continue
             pause = clock.next_waking()
             if pause is None or clock.monotonic() + pause > until:
                 break
             clock.advance(pause)
             still = _LOOKS - 1
     raise NeverAtRest(_complaint(app, under_way, clock.monotonic()))
+
+
+def _is_acting(app: App) -> bool:
+    """Tell whether an effect, or another delivery, is under way."""
+    return any(
+        live.effects.running or (live.deliver is not None and live.deliver.running)
+        for live in app.contexts.values()
+    )
 
 
 async def _turns(still: int) -> None:
@@ -203,6 +217,8 @@ async def _under_way(app: App) -> list[str]:
     for name, live in app.contexts.items():
         if live.commands.in_flight:
             found.append(f"{name}: {live.commands.in_flight} commands are being handled")
+        if live.effects.running:
+            found.append(f"{name}: {live.effects.running} effects are carried out at most once")
         if live.deliver is None:
             continue  # it was opened without reacting
         head = await live.head()
