@@ -240,8 +240,9 @@ class Attempt:
             guards += self._guard_others(found, outputs)
         if outputs.timers:
             await self._desk.timers.set(outputs.timers, guards, puts, intents)
-        changed = {(put.kind, put.key) for put in puts}  # a timer may set itself anew
-        puts += [put for put in beside.records if (put.kind, put.key) not in changed]
+        if beside.records:
+            changed = {(put.kind, put.key) for put in puts}  # a timer may set itself anew
+            puts += [put for put in beside.records if (put.kind, put.key) not in changed]
         for each in after:
             puts += self._desk.entities.snapshot(each.kind, each.id, each.state, last=outputs.stop)
         commit = Commit(

@@ -199,6 +199,9 @@ def _write_at_once(value: Mapping[str, Any]) -> bytes | None:
             kind = type(item)
             if kind is str:
                 size += len(item)
+            elif kind is int:
+                if not _INTEGER_MIN <= item <= _INTEGER_MAX:
+                    return None
             elif kind is dict or kind is list or kind is tuple:
                 todo.append(item)
             elif not _stands(item):
@@ -212,10 +215,8 @@ def _write_at_once(value: Mapping[str, Any]) -> bytes | None:
 
 
 def _stands(scalar: Any) -> bool:
-    """Tell whether a scalar that is no text is written as it is: no subclass, and in bounds."""
+    """Tell whether another scalar than text and integer is written as it is: no subclass, and in bounds."""
     kind = type(scalar)
-    if kind is int:
-        return bool(_INTEGER_MIN <= scalar <= _INTEGER_MAX)
     if kind is Decimal:
         return bool(scalar.is_finite() and abs(scalar.adjusted()) < _PLACES_MAX)
     return kind is bool or scalar is None or (kind is float and isfinite(scalar))
