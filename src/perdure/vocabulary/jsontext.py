@@ -187,8 +187,7 @@ def _write_at_once(value: Mapping[str, Any]) -> bytes | None:
     nodes = size = 1
     todo: list[Any] = [value]
     for items in todo:  # which grows meanwhile
-        nodes += len(items)
-        if nodes > KEYS_MAX:
+        if (nodes := nodes + len(items)) > KEYS_MAX:
             return None
         if type(items) is dict:
             for key in items:
