@@ -18,7 +18,7 @@ run: setup  ## serve the shop on SQLite
 	$(BIN)/perdure serve examples.shop.app:app --host 127.0.0.1 --port $(PORT) --store sqlite:///shop-data --cors '*'
 
 test: setup  ## everything but the slow suites
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -m 'not slow' --numprocesses auto --dist loadfile
 
 test-slow: setup  ## crash cycles, soak, large imports
 	$(BIN)/python -m pytest -m slow --timeout 1800

@@ -105,3 +105,29 @@ def test_whatever_a_class_raises_about_its_fields_is_a_mismatch() -> None:
 
     with pytest.raises(PayloadMismatch, match="ann"):
         Codec(Picky).decode(b'{"name":"ann"}')
+
+
+@dataclass(frozen=True)
+class Address:
+    street: str
+    country: str = "NL"
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Parcel:
+    to: Address
+    others: tuple[Address, ...] = ()
+    by_name: dict[str, Address] = field(default_factory=dict)
+    fragile: bool = False
+
+
+def test_what_was_read_is_written_with_its_defaults_however_deep() -> None:
+    street = b'{"street":"x"}'
+    read = Codec(Parcel).decode(b'{"to":%b,"others":[%b],"by_name":{"a":%b}}' % ((street,) * 3))
+
+    whole = b'{"street":"x","country":"NL","lines":[]}'
+    assert read == Parcel(Address("x"), (Address("x"),), {"a": Address("x")})
+    assert Codec(Parcel).encode(read) == (
+        b'{"to":%b,"others":[%b],"by_name":{"a":%b},"fragile":false}' % ((whole,) * 3)
+    )

@@ -39,6 +39,8 @@ COMMANDS = 12
 QUICK = SqliteSettings(
     busy_seconds=0.5, checkpoint_frames=20, restart_frames=60, restart_rest_frames=40
 )
+#: No checkpoint comes in between: the sync that fails is that of a commit.
+NO_CHECKPOINT = SqliteSettings(busy_seconds=0.5, checkpoint_frames=100_000)
 ONE, LEDGER = some_id(), some_id()
 
 
@@ -63,7 +65,8 @@ def booking() -> tuple[Context, EntityKind[Box]]:
 class Bench:
     """An application on a disk that fails when it is told to."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, settings: SqliteSettings = QUICK) -> None:
+        self.settings = settings
         self.store, self.disk = Store(path), FailingDisk()
         self.shop, self.box = booking()
         self.refused: set[str] = set()
@@ -71,7 +74,9 @@ class Bench:
         self.told: dict[str, Accepted[Box]] = {}
 
     def open(self) -> App:
-        engine = SqliteEngine(self.path, self.store.clock, vfs=self.disk.name, settings=QUICK)
+        engine = SqliteEngine(
+            self.path, self.store.clock, vfs=self.disk.name, settings=self.settings
+        )
         return self.store.open(self.shop, engine=engine)
 
     @property
@@ -230,7 +235,7 @@ async def test_a_full_disk_says_so_and_nothing_is_written(tmp_path: Path) -> Non
 
 
 async def test_what_is_unknown_is_told_when_it_is_asked_for_again(tmp_path: Path) -> None:
-    bench = Bench(tmp_path / "store")
+    bench = Bench(tmp_path / "store", NO_CHECKPOINT)
     async with bench.open() as app:
         await bench.begin(app, "before")
         bench.disk.fail(sync_error, "sync")
@@ -247,7 +252,7 @@ async def test_at_most_once_nothing_is_started_for_a_commit_that_is_unknown(
     tmp_path: Path,
 ) -> None:
     """Whether it is stored or not: nobody can tell, and starting it later might be a second time."""
-    bench = Bench(tmp_path / "store")
+    bench = Bench(tmp_path / "store", NO_CHECKPOINT)
 
     @bench.shop.effect(delivery="at_most_once")
     async def ring(effect: Ring, *, config: World) -> None:

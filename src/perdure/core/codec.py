@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from perdure.core.filling import Filling, classes_within, leaves_out
 from perdure.vocabulary.errors import InvalidData, PayloadMismatch
 from perdure.vocabulary.jsontext import write_object
 
@@ -31,15 +32,19 @@ class Codec(Generic[T]):
         self.cls = cls
         pydantic: Callable[[bytes], T] | None = getattr(cls, "model_validate_json", None)
         self._read = pydantic or msgspec.json.Decoder(cls, dec_hook=_read_foreign).decode
+        self._fill = Filling() if any(map(leaves_out, classes_within(cls))) else None
         self._encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=_write_foreign)
 
     def decode(self, data: bytes) -> T:
         """Read a value. Raises ``PayloadMismatch`` with the JSON pointer of the fault."""
         try:
-            return self._read(data)
+            value = self._read(data)
         except Exception as fault:  # whatever a class of the user's raises about its fields
             message, where = _explain(fault)
             raise PayloadMismatch(f"{message} at {where or 'the top'}", where) from fault
+        if self._fill is not None:
+            self._fill.fill(value)
+        return value
 
     def encode(self, value: T) -> bytes:
         """Write a value. Raises ``InvalidData`` for a number that JSON cannot say."""

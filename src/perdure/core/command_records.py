@@ -62,6 +62,11 @@ def record_key(name: str, command_id: str, principal: str | None) -> str:
     return f"{name}/{command_id}" if principal is None else f"{name}/{command_id}/{principal}"
 
 
+def delivered_key(name: str, intent_id: str) -> str:
+    """Give the key of the record of a command that came by an intent: no sender's id can be taken for it."""
+    return f"{name}//{intent_id}"
+
+
 def check_command_id(command_id: str) -> str:
     """Return a command id, or raise ``InvalidInput``: 1 to 200 visible ASCII characters, no slash."""
     if _ID.fullmatch(command_id) is None:

@@ -202,7 +202,18 @@ class Attempt:
                 label = self._decider.handler.label
                 raise HandlerFailed(label, f"statement {verdict.index}: {verdict.reason}")
             return await self._commit(found, Decision(Outputs(), verdict.reason))
+        taken = self._taken(found, verdict)
+        if taken is not None:
+            return await self._commit(found, Decision(Outputs(), taken))
         self._learn(found, verdict)
+        return None
+
+    @staticmethod
+    def _taken(found: Found, verdict: object) -> str | None:
+        """Give the reason when an entity that was to be fresh is there already: no attempt changes that."""
+        guard = verdict.guard if isinstance(verdict, GuardFailed) else None
+        if isinstance(guard, EntityAt) and guard not in found.guards:
+            return f"entity {id_text(guard.entity)} exists already"
         return None
 
     def _learn(self, found: Found, verdict: object) -> None:
@@ -216,8 +227,6 @@ class Attempt:
                 raise AlreadyDone
             if guard in self._beside.guards:
                 raise Withdrawn
-            if isinstance(guard, EntityAt) and guard not in found.guards:  # it must be fresh
-                raise WrongVersion(id_text(guard.entity), guard.version, verdict.actual)
             if isinstance(guard, HappenedBefore):
                 self._learned[guard.entity] = verdict.actual
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from perdure.core.command_records import CommandIds, check_command_id, record_key
+from perdure.core.command_records import CommandIds, check_command_id, delivered_key, record_key
 from perdure.core.deciding import Decider
 from perdure.core.definition import Definition
 from perdure.core.handling import Handler, Message
@@ -113,6 +113,7 @@ class Commands:
         name = self._name(parcel.domain, handler)
         ticks = event_ticks(intent.id)
         message = self._message(name, command, parcel.data, caller, cause_ticks=ticks)
+        message = msgspec.structs.replace(message, key=delivered_key(name, message.id))
         decider = self._decider(handler, parcel.domain, parcel.entity)
         return await self._loop.handle(decider, message, beside=beside)
 

@@ -159,10 +159,11 @@ class DeliverLoop:
         self._busy = Counter(task.get_name() for task in self._running.values())
         for kind in _LANED:
             after: tuple[int, int] | None = None
-            while len(self._running) < IN_FLIGHT_MAX:
+            queueing = 0
+            # what queues behind a running one comes with its end: a long backlog is not read each time
+            while len(self._running) < IN_FLIGHT_MAX and queueing < PAGE:
                 page = await self._page(kind, after)
-                for intent in page:
-                    self._consider(intent, blocked)
+                queueing += sum(self._consider(intent, blocked) for intent in page)
                 if len(page) < PAGE:
                     break
                 after = page[-1].due, page[-1].place
@@ -209,23 +210,30 @@ class DeliverLoop:
         waits = tried is not None and tried.next_at > self._clock.monotonic()
         return waits or intent.id in self._parked
 
-    def _consider(self, intent: Intent, blocked: set[tuple[str, str]]) -> None:
-        """Start a delivery, unless it runs, stands still, or comes after one of its order that does."""
+    def _consider(self, intent: Intent, blocked: set[tuple[str, str]]) -> bool:
+        """Start a delivery, unless it runs, stands still, or comes after one of its order that does.
+
+        Tell whether it queues behind something that is running.
+        """
         if intent.id in self._running:
-            return
+            return False
         lane = self._carriers.lane(intent)
         name = f"{intent.kind}/{intent.target}"
         is_next = lane not in blocked
         blocked.add(lane)
-        if not is_next or self._stands(intent) or len(self._running) >= IN_FLIGHT_MAX:
-            return
-        if not self._carriers.has_room(intent, self._busy[name]):
-            return
+        if not is_next:
+            return lane in self._lanes
+        if self._stands(intent):
+            return False
+        room = self._carriers.has_room(intent, self._busy[name])
+        if not room or len(self._running) >= IN_FLIGHT_MAX:
+            return True
         self._lanes.add(lane)
         self._busy[name] += 1
         task = asyncio.create_task(self._deliver(intent), name=name)
         self._running[intent.id] = task
         task.add_done_callback(lambda _: self._ended(intent, lane))
+        return False
 
     def _ended(self, intent: Intent, lane: tuple[str, str]) -> None:
         self._running.pop(intent.id, None)

@@ -51,7 +51,7 @@ class Emit(msgspec.Struct, frozen=True, kw_only=True):
 
     A bare event given out is about the entity of its cause, in the same context: ``Emit`` says what
     differs. ``event`` is an instance of a type declared in the context it goes to. A LOW handler records
-    it in its own commit; with ``fresh`` on condition that the entity has no event yet. Whoever
+    it in its own commit; with ``fresh`` the command is rejected where the entity has events. Whoever
     decides on one entity, or reacts, gives it out to be recorded afterwards.
     """
 
