@@ -7,12 +7,14 @@ ends it is parked. ``carriers`` says how each kind is carried out.
 
 import asyncio
 from collections import Counter
+from functools import partial
 
 import msgspec
 
 from perdure.ports.engine import Log
 from perdure.ports.environment import Environment
 from perdure.runtime import ticks, undelivered
+from perdure.runtime.backlog import Backlog, Lane
 from perdure.runtime.carriers import Carriers, NotCarried
 from perdure.runtime.logs import logger as make_logger
 from perdure.runtime.undelivered import Undelivered
@@ -21,6 +23,8 @@ from perdure.vocabulary.errors import EngineError
 
 PAGE = 256
 IN_FLIGHT_MAX = 256
+#: Of one target, held in memory.
+HELD_MAX = 1000
 IDLE_SECONDS = 1.0
 BACK_OFF_SECONDS_MAX = 10.0
 _LANED = ("command", "effect", ticks.KIND)
@@ -54,8 +58,10 @@ class DeliverLoop:
         self._clock, self._chance = environment.clock, environment.chance
         self._given = asyncio.Event()
         self._running: dict[bytes, asyncio.Task[None]] = {}
-        self._lanes: set[tuple[str, str]] = set()
-        self._busy: Counter[str] = Counter()
+        self._lanes: set[Lane] = set()
+        self._backlog: Backlog | None = None
+        self._behind: dict[str, int] = {}
+        self._has_news, self._read_at = True, 0.0
         self._tried: dict[bytes, Tried] = {}
         self._loaded_at = -IDLE_SECONDS
         self._parked: dict[bytes, Undelivered] = {}
@@ -74,12 +80,14 @@ class DeliverLoop:
 
     def wake(self) -> None:
         """Say that something was given out on this node; what others give out is found by looking."""
+        self._has_news = True
         self._given.set()
 
     async def run(self) -> None:
         """Deliver until cancelled. Failures of the store are waited out; nothing is skipped."""
         wait, begun = 0.1, False
         self._loaded_at = -IDLE_SECONDS
+        self._backlog = None
         try:
             while True:
                 try:
@@ -129,6 +137,7 @@ class DeliverLoop:
         now = self._clock.monotonic()
         later = [t.next_at - now for t in self._tried.values() if t.next_at > now]
         wait = min([IDLE_SECONDS, *later, *await self._seconds_to_next()])
+        self._read_at = min(self._read_at, now + wait - IDLE_SECONDS)  # then there is news
         waiting = [
             asyncio.ensure_future(self._given.wait()),
             asyncio.ensure_future(self._clock.sleep(wait)),
@@ -155,26 +164,64 @@ class DeliverLoop:
         while more:
             more = await self._record_events()
             await asyncio.sleep(0)
-        blocked = set(self._lanes)
-        self._busy = Counter(task.get_name() for task in self._running.values())
-        for kind in _LANED:
-            after: tuple[int, int] | None = None
-            queueing = 0
-            # what queues behind a running one comes with its end: a long backlog is not read each time
-            while len(self._running) < IN_FLIGHT_MAX and queueing < PAGE:
-                page = await self._page(kind, after)
-                queueing += sum(self._consider(intent, blocked) for intent in page)
-                if len(page) < PAGE:
-                    break
-                after = page[-1].due, page[-1].place
+        if self._backlog is None or self._backlog.wants_more:
+            await self._read_all()
+        elif self._has_news or self._clock.monotonic() >= self._read_at + IDLE_SECONDS:
+            await self._read_news()
+        self._start()
 
-    async def _page(self, kind: str, after: tuple[int, int] | None) -> list[Intent]:
-        return await self._log.intents(kind, due=self._clock.now(), after=after, limit=PAGE)
+    async def _read_all(self) -> None:
+        """Read what is due from the beginning."""
+        self._backlog, self._behind = Backlog(HELD_MAX), dict.fromkeys(_LANED, 0)
+        await self._read_news()
+
+    async def _read_news(self) -> None:
+        """Read what has come to be due since: given out for at once behind the last, or timers."""
+        self._has_news, self._read_at = False, self._clock.monotonic()
+        for kind in _LANED:
+            for first, until in (((0, self._behind[kind]), 0), ((0, _BEHIND_ALL), None)):
+                after = first
+                while page := await self._page(kind, after, until):
+                    for intent in page:
+                        self._hold(intent)
+                    after = page[-1].due, page[-1].place
+                if until == 0:
+                    self._behind[kind] = after[1]
+
+    def _hold(self, intent: Intent) -> None:
+        if self._backlog is not None and intent.id not in self._running:
+            self._backlog.add(self._carriers.lane(intent), intent)
+
+    def _start(self) -> None:
+        """Start what nothing stands before: nothing of its order, and not the limit of its target."""
+        if self._backlog is None:
+            return
+        busy = Counter(task.get_name() for task in self._running.values())
+        for lane, intent in self._backlog.heads():
+            name = f"{intent.kind}/{intent.target}"
+            if len(self._running) >= IN_FLIGHT_MAX:
+                return
+            if lane in self._lanes or self._stands(intent):
+                continue
+            if not self._carriers.has_room(intent, busy[name]):
+                continue
+            self._backlog.take(lane)
+            self._lanes.add(lane)
+            busy[name] += 1
+            task = asyncio.create_task(self._deliver(intent), name=name)
+            self._running[intent.id] = task
+            task.add_done_callback(partial(self._ended, intent, lane))
+
+    async def _page(
+        self, kind: str, after: tuple[int, int] | None, until: int | None = None
+    ) -> list[Intent]:
+        due = self._clock.now() if until is None else until
+        return await self._log.intents(kind, due=due, after=after, limit=PAGE)
 
     async def _record_events(self) -> bool:
         """Record a batch of emitted events, in order; tell whether there may be more."""
         after: tuple[int, int] | None = None
-        blocked: set[tuple[str, str]] = set()
+        blocked: set[Lane] = set()
         while page := await self._page("emit", after):
             blocked |= {self._carriers.lane(intent) for intent in page if self._stands(intent)}
             batch: list[Intent] = []
@@ -210,34 +257,12 @@ class DeliverLoop:
         waits = tried is not None and tried.next_at > self._clock.monotonic()
         return waits or intent.id in self._parked
 
-    def _consider(self, intent: Intent, blocked: set[tuple[str, str]]) -> bool:
-        """Start a delivery, unless it runs, stands still, or comes after one of its order that does.
-
-        Tell whether it queues behind something that is running.
-        """
-        if intent.id in self._running:
-            return False
-        lane = self._carriers.lane(intent)
-        name = f"{intent.kind}/{intent.target}"
-        is_next = lane not in blocked
-        blocked.add(lane)
-        if not is_next:
-            return lane in self._lanes
-        if self._stands(intent):
-            return False
-        room = self._carriers.has_room(intent, self._busy[name])
-        if not room or len(self._running) >= IN_FLIGHT_MAX:
-            return True
-        self._lanes.add(lane)
-        self._busy[name] += 1
-        task = asyncio.create_task(self._deliver(intent), name=name)
-        self._running[intent.id] = task
-        task.add_done_callback(lambda _: self._ended(intent, lane))
-        return False
-
-    def _ended(self, intent: Intent, lane: tuple[str, str]) -> None:
+    def _ended(self, intent: Intent, lane: Lane, task: asyncio.Task[None]) -> None:
         self._running.pop(intent.id, None)
         self._lanes.discard(lane)
+        is_open = intent.id in self._tried or intent.id in self._parked or task.cancelled()
+        if is_open and self._backlog is not None:
+            self._backlog.put_back(lane, intent)
         self._given.set()
 
     # -- one delivery ---------------------------------------------------------------------------
@@ -246,6 +271,11 @@ class DeliverLoop:
         tried = self._tried.get(intent.id)
         attempt = 1 + (tried.failures if tried else 0)
         try:
+            if (
+                await self._log.intent(intent.id) is None
+            ):  # discarded, or taken back, while it waited
+                self._tried.pop(intent.id, None)
+                return
             await self._carriers.carry(intent, attempt)
         except NotCarried as failure:
             await self._settle_failure(intent, failure)
