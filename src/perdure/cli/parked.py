@@ -4,7 +4,7 @@ One rule: nothing is changed here. ``releasing`` has the commands that ask for s
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from uuid import UUID
 
 import click
@@ -48,9 +48,12 @@ def list_(
     With MODULE:APP, also how many events wait behind each. Deliveries that stand still are listed by
     `perdure intents list --parked`.
     """
+
+    def wanted(entry: ParkedView | Discarded) -> bool:
+        return reactor in (None, entry.reactor) and (cause or "") in entry.cause
+
     answer = Output(as_json=as_json)
-    choose = _list_discarded if discarded else _list
-    asyncio.run(choose(app, context_name, settings, reactor, cause, answer))
+    asyncio.run(_list(app, context_name, settings, wanted, answer, discarded=discarded))
 
 
 @click.command()
@@ -109,44 +112,34 @@ async def _list(
     app: str | None,
     context_name: str | None,
     settings: Settings,
-    reactor: str | None,
-    cause: str | None,
+    wanted: Callable[[ParkedView | Discarded], bool],
     answer: Output,
+    *,
+    discarded: bool,
 ) -> None:
     is_empty = True
     async with opened_for(app, context_name, settings) as opened_app:
-        async for parked in opened_app.parked():
-            if reactor not in (None, parked.reactor) or (cause or "") not in parked.cause:
-                continue
-            is_empty = False
-            if answer.as_json:
-                answer.record(msgspec.structs.replace(parked, traceback=""))
-            else:
-                answer.text(f"{name_of(parked)}  {_standing(parked)}", style="red")
+        entries: AsyncIterator[ParkedView | Discarded] = (
+            opened_app.discarded() if discarded else opened_app.parked()
+        )
+        async for entry in entries:
+            if wanted(entry):
+                is_empty = False
+                _list_one(entry, answer)
     if is_empty and not answer.as_json:
-        answer.text("nothing is parked")
+        answer.text("nothing was discarded" if discarded else "nothing is parked")
 
 
-async def _list_discarded(
-    app: str | None,
-    context_name: str | None,
-    settings: Settings,
-    reactor: str | None,
-    cause: str | None,
-    answer: Output,
-) -> None:
-    is_empty = True
-    async with opened_for(app, context_name, settings) as opened_app:
-        async for one in opened_app.discarded():
-            if reactor not in (None, one.reactor) or (cause or "") not in one.cause:
-                continue
-            is_empty = False
-            if answer.as_json:
-                answer.record(one)
-            else:
-                answer.text(_told(one))
-    if is_empty and not answer.as_json:
-        answer.text("nothing was discarded")
+def _list_one(entry: ParkedView | Discarded, answer: Output) -> None:
+    if isinstance(entry, Discarded):
+        if answer.as_json:
+            answer.record(entry)
+        else:
+            answer.text(_told(entry))
+    elif answer.as_json:
+        answer.record(msgspec.structs.replace(entry, traceback=""))
+    else:
+        answer.text(f"{name_of(entry)}  {_standing(entry)}", style="red")
 
 
 async def _show(

@@ -58,11 +58,13 @@ class Beside(msgspec.Struct, frozen=True):
     answer: Answer | None = None
 
 
-def answered(answer: Answer, outcome: Outcome[Any]) -> NewEvent:
-    """Make the event that tells an outcome to whoever sent."""
+def answered(answer: Answer | None, outcome: Outcome[Any]) -> tuple[NewEvent, ...]:
+    """Make the event that tells an outcome to whoever sent; none where nobody is to be told."""
+    if answer is None:
+        return ()
     if isinstance(outcome, Rejected):
-        return answer(outcome.reason, None)
-    return answer(None, outcome.reply)
+        return (answer(outcome.reason, None),)
+    return (answer(None, outcome.reply),)
 
 
 class Desk(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ there first, under an id that makes a second time a no-op, and settled here afte
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 from perdure.core.answers import answer
 from perdure.core.definition import Definition
@@ -41,7 +41,6 @@ from perdure.vocabulary.errors import (
     InvalidInput,
 )
 from perdure.vocabulary.events import NewEvent
-from perdure.vocabulary.outcomes import Outcome
 
 #: For commands and events, which fail only where a function or the user's own table does.
 DELIVERIES = Retry(attempts=6, first_seconds=0.5, factor=4.0, seconds_max=60)
@@ -140,14 +139,14 @@ class Carriers:
         if commands is None:
             raise CommandNotFound(f"context {intent.target!r} is not open here")
         guards, puts = fired(parcel)
+        tells = partial(answer, parcel, intent.id) if parcel.saga else None
         if intent.target == self._context:
-            tells = partial(answer, parcel, intent.id) if parcel.saga else None
             beside = Beside(guards, puts, (Settle(intent.id),), tells)
             await commands.receive(intent, parcel, beside)
         else:
             await self._check_standing(parcel)
             outcome = await commands.receive(intent, parcel)
-            await self._settle(intent, parcel, events=_told(intent, parcel, outcome))
+            await self._settle(intent, parcel, events=answered(tells, outcome))
 
     async def _run(self, intent: Intent, parcel: Parcel, attempt: int) -> None:
         effect = self._effect(intent)
@@ -279,10 +278,3 @@ class Carriers:
 
     def _effect(self, intent: Intent) -> Effect | None:
         return self._definitions[self._context].effects.get(intent.target)
-
-
-def _told(intent: Intent, parcel: Parcel, outcome: Outcome[Any]) -> tuple[NewEvent, ...]:
-    """Make the event that tells a saga what became of the command it sent abroad."""
-    if not parcel.saga:
-        return ()
-    return (answered(partial(answer, parcel, intent.id), outcome),)

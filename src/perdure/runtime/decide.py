@@ -104,7 +104,7 @@ class DecideLoop:
         """Give the first outcome to whoever sent the command again, and settle what it came by."""
         outcome = await self._first_outcome(decider, message)
         if beside is not None and beside.intents:
-            told = () if beside.answer is None else (answered(beside.answer, outcome),)
+            told = answered(beside.answer, outcome)
             await self._desk.log.commit([Commit(events=told, intents=beside.intents)])
         return outcome
 

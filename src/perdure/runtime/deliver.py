@@ -59,9 +59,8 @@ class DeliverLoop:
         self._given = asyncio.Event()
         self._running: dict[bytes, asyncio.Task[None]] = {}
         self._lanes: set[Lane] = set()
-        self._backlog: Backlog | None = None
-        self._behind: dict[str, int] = {}
-        self._has_news, self._read_at = True, 0.0
+        self._backlog, self._behind = Backlog(HELD_MAX), dict.fromkeys(_LANED, 0)
+        self._is_read, self._has_news, self._read_at = False, True, 0.0
         self._tried: dict[bytes, Tried] = {}
         self._loaded_at = -IDLE_SECONDS
         self._parked: dict[bytes, Undelivered] = {}
@@ -87,7 +86,7 @@ class DeliverLoop:
         """Deliver until cancelled. Failures of the store are waited out; nothing is skipped."""
         wait, begun = 0.1, False
         self._loaded_at = -IDLE_SECONDS
-        self._backlog = None
+        self._is_read = False
         try:
             while True:
                 try:
@@ -137,16 +136,14 @@ class DeliverLoop:
         now = self._clock.monotonic()
         later = [t.next_at - now for t in self._tried.values() if t.next_at > now]
         wait = min([IDLE_SECONDS, *later, *await self._seconds_to_next()])
-        self._read_at = min(self._read_at, now + wait - IDLE_SECONDS)  # then there is news
-        waiting = [
-            asyncio.ensure_future(self._given.wait()),
-            asyncio.ensure_future(self._clock.sleep(wait)),
-        ]
+        given = asyncio.ensure_future(self._given.wait())
+        slept = asyncio.ensure_future(self._clock.sleep(wait))
         try:
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({given, slept}, return_when=asyncio.FIRST_COMPLETED)
+            self._has_news = self._has_news or slept.done()
         finally:
-            for task in waiting:
-                task.cancel()
+            given.cancel()
+            slept.cancel()
 
     async def _seconds_to_next(self) -> list[float]:
         """Say when the next intent of each kind falls due, unless there is work already."""
@@ -164,7 +161,7 @@ class DeliverLoop:
         while more:
             more = await self._record_events()
             await asyncio.sleep(0)
-        if self._backlog is None or self._backlog.wants_more:
+        if not self._is_read or self._backlog.wants_more:
             await self._read_all()
         elif self._has_news or self._clock.monotonic() >= self._read_at + IDLE_SECONDS:
             await self._read_news()
@@ -174,6 +171,7 @@ class DeliverLoop:
         """Read what is due from the beginning."""
         self._backlog, self._behind = Backlog(HELD_MAX), dict.fromkeys(_LANED, 0)
         await self._read_news()
+        self._is_read = True
 
     async def _read_news(self) -> None:
         """Read what has come to be due since: given out for at once behind the last, or timers."""
@@ -183,19 +181,14 @@ class DeliverLoop:
                 after = first
                 while page := await self._page(kind, after, until):
                     for intent in page:
-                        self._hold(intent)
+                        if intent.id not in self._running:
+                            self._backlog.add(self._carriers.lane(intent), intent)
                     after = page[-1].due, page[-1].place
                 if until == 0:
                     self._behind[kind] = after[1]
 
-    def _hold(self, intent: Intent) -> None:
-        if self._backlog is not None and intent.id not in self._running:
-            self._backlog.add(self._carriers.lane(intent), intent)
-
     def _start(self) -> None:
         """Start what nothing stands before: nothing of its order, and not the limit of its target."""
-        if self._backlog is None:
-            return
         busy = Counter(task.get_name() for task in self._running.values())
         for lane, intent in self._backlog.heads():
             name = f"{intent.kind}/{intent.target}"
@@ -261,7 +254,7 @@ class DeliverLoop:
         self._running.pop(intent.id, None)
         self._lanes.discard(lane)
         is_open = intent.id in self._tried or intent.id in self._parked or task.cancelled()
-        if is_open and self._backlog is not None:
+        if is_open:
             self._backlog.put_back(lane, intent)
         self._given.set()
 

@@ -33,7 +33,6 @@ class Entities:
         self._log, self._snapshots, self._clock, self._capacity = log, snapshots, clock, capacity
         self._watchdog = watchdog
         self._kept: OrderedDict[_Key, tuple[EntityState, float]] = OrderedDict()
-        self.loads = 0
 
     def __len__(self) -> int:
         """Count the entities in memory."""
@@ -96,7 +95,6 @@ class Entities:
         return self._snapshots.write(kind, entity, state) if due else []
 
     async def _load(self, kind: Kind, entity: bytes) -> EntityState:
-        self.loads += 1
         state = None
         for snapshot in await self._snapshots.read(kind, entity):
             state = await self._from_snapshot(kind, entity, snapshot)
