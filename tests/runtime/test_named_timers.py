@@ -7,12 +7,16 @@ from typing import Any
 import pytest
 
 from perdure import After, Cancel
+from perdure.ports.engine import Log
+from perdure.vocabulary.commits import Commit
 from tests.runtime.delivering import (
+    Between,
     Box,
     Do,
     Mail,
     Noted,
     Store,
+    Through,
     accepted,
     is_done,
     noted,
@@ -203,3 +207,35 @@ async def test_a_parked_timer_goes_when_it_is_replaced_or_taken_back(store: Stor
 
         assert [each.ordering for each in await standing(app)] == [third.key]
         await noted(store, app, one, "new")
+
+
+class Overtaking(Between):
+    """A log on which a timer is taken back by somebody else right before its firing is written."""
+
+    overtaken = False
+
+    async def commit(self, commits: Any) -> Any:
+        for commit in commits:
+            fires = [put for put in commit.records if put.kind == "timer" and not put.value]
+            if commit.events and fires and not self.overtaken:
+                self.overtaken = True
+                await self._log.commit([Commit(records=(fires[0],))])
+        return await self._log.commit(commits)
+
+
+async def test_one_taken_back_at_the_very_moment_of_its_firing_does_not_fire(store: Store) -> None:
+    shop, box = timing(named)
+    one = box[some_id()]
+    logs: list[Overtaking] = []
+
+    def between(log: Log) -> Any:
+        logs.append(Overtaking(log))
+        return logs[-1]
+
+    async with store.open(shop, engine=Through(store.engine(), between)) as app:
+        await accepted(app, one, "set x 10 x")
+        await store.until(lambda: logs[0].overtaken, step=1)
+        await witness(store, app, box, 5)
+
+        assert await notes(app, one) == ()
+        assert await open_intents(app) == 0
